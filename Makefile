@@ -1,0 +1,36 @@
+# Two commands, each complete on a fresh machine: make demo, make test.
+PYTHON ?= python3
+BIN := .venv/bin
+DATA ?= $(wildcard ../shared/data)
+export JEPAKIT_TEST_DATA ?= $(if $(DATA),$(abspath $(DATA)),)
+
+.PHONY: demo test check breaks clean
+
+demo: .venv/.base
+	$(BIN)/jepakit demo
+
+test: .venv/.dev
+	$(BIN)/python -m pytest
+
+check: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+breaks: .venv/.dev
+	$(BIN)/python tools/breaks.py
+
+.venv/bin/pip:
+	$(PYTHON) -m venv .venv
+
+.venv/.base: .venv/bin/pip pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/.dev: .venv/.base
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv runs

@@ -1,0 +1,78 @@
+"""jepakit: learn by predicting embeddings.
+
+The public names load on first use, so that importing the package costs no more than importing torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jepakit import data as data
+    from jepakit import evaluation as evaluation
+    from jepakit import health as health
+    from jepakit import masking as masking
+    from jepakit import methods as methods
+    from jepakit import nn as nn
+    from jepakit import objectives as objectives
+    from jepakit import recipes as recipes
+    from jepakit import training as training
+    from jepakit import views as views
+    from jepakit.commands import build_report as build_report
+    from jepakit.commands import compare as compare
+    from jepakit.commands import demo as demo
+    from jepakit.commands import doctor as doctor
+    from jepakit.commands import embed as embed
+    from jepakit.commands import evaluate as evaluate
+    from jepakit.commands import train as train
+    from jepakit.estimator import JEPATransformer as JEPATransformer
+    from jepakit.hub import load as load
+
+__version__ = "0.1.0"
+
+_ROOMS = ("data", "evaluation", "health", "masking", "methods", "nn", "objectives", "recipes", "training", "views")
+_NAMES = {
+    "JEPATransformer": "jepakit.estimator",
+    "build_report": "jepakit.commands",
+    "compare": "jepakit.commands",
+    "demo": "jepakit.commands",
+    "doctor": "jepakit.commands",
+    "embed": "jepakit.commands",
+    "evaluate": "jepakit.commands",
+    "load": "jepakit.hub",
+    "train": "jepakit.commands",
+}
+
+__all__ = [  # noqa: RUF022 - rooms first, then names
+    "data",
+    "evaluation",
+    "health",
+    "masking",
+    "methods",
+    "nn",
+    "objectives",
+    "recipes",
+    "training",
+    "views",
+    "JEPATransformer",
+    "build_report",
+    "compare",
+    "demo",
+    "doctor",
+    "embed",
+    "evaluate",
+    "load",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name the first time it is asked for (PEP 562)."""
+    if name in _ROOMS:
+        return importlib.import_module(f"jepakit.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(_NAMES[name]), name)
+    raise AttributeError(f"module 'jepakit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

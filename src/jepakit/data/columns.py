@@ -1,0 +1,99 @@
+"""Choose the columns of a table of images and turn a column of labels into classes.
+
+Shared by the parquet and the Hugging Face source, which name and type their columns alike.
+"""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from jepakit.types import UserError
+
+LABEL_COLUMNS = ("label", "labels", "class", "target")
+_MAX_CLASSES = 1_000_000
+
+
+def missing_column(where: str, wanted: str, columns: Sequence[str]) -> UserError:
+    """Build the error for a column that is not there: which there are, and which name is nearest."""
+    near = difflib.get_close_matches(wanted, columns, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return UserError(
+        f"{where} has no column {wanted!r}; its columns are {', '.join(map(repr, columns)) or 'none'}{hint}"
+    )
+
+
+def image_column(where: str, wanted: str | None, columns: Sequence[str], encoded: Sequence[str]) -> str:
+    """Return the column that holds encoded images: the one wanted, else "image", else the only one of bytes.
+
+    Args:
+        where: What to call the table.
+        wanted: The user's choice, if any.
+        columns: All columns.
+        encoded: Those whose type can hold encoded images.
+
+    Raises:
+        UserError: The column is absent, of another type, or cannot be guessed.
+    """
+    if wanted is None and "image" not in columns and len(encoded) == 1:
+        return encoded[0]
+    name = wanted or "image"
+    if name not in columns:
+        raise missing_column(where, name, columns)
+    if name not in encoded:
+        others = f"those that do are {', '.join(map(repr, encoded))}" if encoded else "no column does"
+        raise UserError(f"Column {name!r} of {where} does not hold encoded image bytes; {others}.")
+    return name
+
+
+def label_column(where: str, wanted: bool | str, columns: Sequence[str]) -> str | None:
+    """Return the column of labels: the one named, the first of `LABEL_COLUMNS` for True, None for False.
+
+    Raises:
+        UserError: Labels are asked for and there are none.
+    """
+    if wanted is False:
+        return None
+    if isinstance(wanted, str):
+        if wanted not in columns:
+            raise missing_column(where, wanted, columns)
+        return wanted
+    found = next((name for name in LABEL_COLUMNS if name in columns), None)
+    if found is None:
+        raise UserError(
+            f"{where} has no labels: it has no column {' or '.join(map(repr, LABEL_COLUMNS))}; "
+            f"name one of its columns {', '.join(map(repr, columns))}."
+        )
+    return found
+
+
+def encode_labels(
+    where: str, column: str, values: Sequence[Any], class_names: Sequence[str] | None
+) -> tuple[Int[Tensor, " b"], tuple[str, ...]]:
+    """Return the class of each row and the class names: whole numbers stay as they are, texts are numbered by name.
+
+    Raises:
+        UserError: A label is missing, negative, without a name, or neither whole number nor text.
+    """
+    kinds = {type(value) for value in values}
+    if type(None) in kinds:
+        raise UserError(f"Column {column!r} of {where} lacks {sum(v is None for v in values)} of {len(values)} labels.")
+    if kinds <= {str}:
+        names = sorted(set(values))
+        number = {name: i for i, name in enumerate(names)}
+        return torch.tensor([number[value] for value in values], dtype=torch.long), tuple(names)
+    if not kinds <= {int, bool}:
+        kind = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise UserError(f"Column {column!r} of {where} holds {kind}; labels are whole numbers or texts.")
+    lowest, highest = min(values), max(values)
+    if lowest < 0 or highest >= _MAX_CLASSES:
+        raise UserError(f"Column {column!r} of {where} goes from {lowest} to {highest}; classes are counted from 0.")
+    if class_names is not None and highest >= len(class_names):
+        raise UserError(
+            f"Column {column!r} of {where} holds {highest}, but only {len(class_names)} classes have names."
+        )
+    names = [str(i) for i in range(highest + 1)] if class_names is None else list(class_names)
+    return torch.tensor(values, dtype=torch.long), tuple(names)

@@ -1,0 +1,116 @@
+"""Give a training run its batches: those of step s are the same whenever, wherever and however they are made.
+
+The ids of a step are a pure function of (seed, step) (`order`), shared among processes as they stand at that moment.
+There is no state: a run resumes at any step by starting there. A decoded set that fits the memory budget is decoded
+once and then indexed; a larger one is decoded by worker processes as it is needed. Both give equal batches.
+
+One rule for images that cannot be read, in both: the order counts them, and they are dropped from the batch they fall
+into, which is then smaller. So the ids of a batch never depend on which files happen to be broken elsewhere.
+"""
+
+import itertools
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from jepakit.collectives import rank, world_size
+from jepakit.data.decode import Fit
+from jepakit.data.order import Order
+from jepakit.data.reading import (
+    DecodedSet,
+    Decoder,
+    Progress,
+    decode_all,
+    decode_in_workers,
+    default_num_workers,
+    unreadable_sentence,
+)
+from jepakit.data.source import ImageSource, Skipped
+from jepakit.types import ImageBatch, UserError
+
+MEMORY_BUDGET = 2 * 2**30
+
+
+class Loader:
+    """Iterate over (step, batch) without end, from `start_step` on; each iteration starts anew.
+
+    Args:
+        source: The images; a sample's id is its index there.
+        batch_size: Images of a step over all processes.
+        channels: 1 or 3.
+        image_size: Height and width.
+        seed: The run's seed, which decides the order.
+        num_workers: Worker processes; by default one per CPU, at most 8.
+        start_step: The first step to give.
+        fit: How another shape becomes square, as in `to_uint8`.
+        memory_budget: Bytes of decoded images up to which all are kept.
+        progress: Called with the number decoded and the total while a set is decoded once.
+
+    Raises:
+        UserError: The batch is larger than the source; in an iteration: not one image of a batch can be read.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        batch_size: int,
+        channels: int,
+        image_size: int,
+        seed: int,
+        num_workers: int | None = None,
+        start_step: int = 0,
+        *,
+        fit: Fit = "crop",
+        memory_budget: int = MEMORY_BUDGET,
+        progress: Progress | None = None,
+    ) -> None:
+        self.order = Order(num_samples=len(source), batch_size=batch_size, seed=seed)
+        self.decoder = Decoder(source, channels, image_size, fit)
+        self.num_workers = default_num_workers() if num_workers is None else num_workers
+        self.start_step = start_step
+        self.in_memory = len(source) * channels * image_size * image_size <= memory_budget
+        self._progress = progress
+        self._decoded: DecodedSet | None = None
+        self._skipped: dict[int, Skipped] = {}
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        """Images that could not be read, once each, by id: all of them in memory, else those this process has met."""
+        return [self._skipped[index] for index in sorted(self._skipped)]
+
+    def from_step(self, step: int) -> Iterator[tuple[int, ImageBatch]]:
+        """Return an iterator that begins at another step, as a resumed run asks for it."""
+        self.start_step = step
+        return iter(self)
+
+    def __iter__(self) -> Iterator[tuple[int, ImageBatch]]:
+        place = rank(), world_size()
+        steps = itertools.count(self.start_step)
+        requests = (self.order.share(step, *place) for step in steps)
+        batches = self._from_memory(requests) if self.in_memory else self._from_workers(requests)
+        yield from enumerate(batches, start=self.start_step)
+
+    def _from_memory(self, requests: Iterator[Tensor]) -> Iterator[ImageBatch]:
+        if self._decoded is None:
+            self._decoded = decode_all(self.decoder, self.num_workers, self._progress)
+            self._skipped = {skip.id: skip for skip in self._decoded.skipped}
+        decoded, pin = self._decoded, torch.cuda.is_available()
+        for wanted in requests:
+            ids = wanted[decoded.readable[wanted]]
+            if not len(ids):
+                raise self._nothing_readable(wanted)
+            image = decoded.images.index_select(0, ids)
+            yield ImageBatch(image.pin_memory(), ids.pin_memory()) if pin else ImageBatch(image, ids)
+
+    def _from_workers(self, requests: Iterator[Tensor]) -> Iterator[ImageBatch]:
+        for image, ids, skipped in decode_in_workers(
+            self.decoder, requests, self.num_workers, torch.cuda.is_available()
+        ):
+            self._skipped |= {skip.id: skip for skip in skipped}
+            if not len(ids):
+                raise self._nothing_readable(torch.tensor([skip.id for skip in skipped]))
+            yield ImageBatch(image, ids)
+
+    def _nothing_readable(self, ids: Tensor) -> UserError:
+        return UserError(unreadable_sentence([self._skipped[index] for index in ids.tolist()], "images of a batch"))

@@ -1,0 +1,215 @@
+"""Decode many images, in worker processes where that pays, and keep count of those that cannot be read."""
+
+import atexit
+import multiprocessing
+import os
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int, UInt8
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from jepakit.data.decode import Fit, check_form, pixels_to_uint8, to_uint8
+from jepakit.data.source import ImageSource, Skipped, Unreadable
+from jepakit.types import UserError
+
+Decoded = tuple[Tensor, Tensor, list[Skipped]]
+Progress = Callable[[int, int], None]
+_CHUNK = 64
+_ALONE_S = 0.5  # a set that this process decodes within this time is not worth starting workers for
+
+
+def default_num_workers() -> int:
+    """Return how many worker processes to use where nobody said: one per CPU of this process, at most 8."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cpus, 8)
+
+
+@dataclass(frozen=True)
+class Decoder(Dataset[Decoded]):
+    """Decode the images of a source into one form; the part of the work that runs in worker processes.
+
+    Args:
+        source: Where the images come from.
+        channels: 1 or 3.
+        image_size: Height and width.
+        fit: How another shape becomes square, as in `to_uint8`.
+    """
+
+    source: ImageSource
+    channels: int
+    image_size: int
+    fit: Fit = "crop"
+
+    def __post_init__(self) -> None:
+        check_form(self.channels, self.image_size, self.fit)
+
+    def __getitem__(self, ids: Int[Tensor, " q"]) -> Decoded:
+        """Return the images (b, c, h, w) that can be read, their ids (b,) in the order asked for, and the others."""
+        pixels: list[Tensor] = []
+        kept: list[int] = []
+        skipped: list[Skipped] = []
+        for index in ids.tolist():
+            try:
+                pixels.append(self._decode(index))
+                kept.append(index)
+            except Unreadable as error:
+                skipped.append(Skipped(error.name, error.reason, index))
+        empty = torch.empty(0, self.channels, self.image_size, self.image_size, dtype=torch.uint8)
+        return torch.stack(pixels) if pixels else empty, torch.tensor(kept, dtype=torch.long), skipped
+
+    def _decode(self, index: int) -> UInt8[Tensor, "c h w"]:
+        image, name = self.source.read(index), self.source.name(index)
+        if isinstance(image, Tensor):
+            return pixels_to_uint8(image, self.channels, self.image_size, fit=self.fit, name=name)
+        return to_uint8(image, self.channels, self.image_size, fit=self.fit, name=name)
+
+
+def _leave_stopping_to_the_parent(parent_leaves: Any, worker: int) -> None:
+    """Ignore Ctrl-C and SIGTERM in a worker: they reach the whole group, and the parent still needs it to stop well.
+
+    Once the parent leaves, SIGTERM is its way to end a worker that nobody closed, and is obeyed.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0) if parent_leaves.value else None)
+
+
+def _unchanged(item: Any) -> Any:
+    return item
+
+
+def decode_in_workers(
+    decoder: Decoder, requests: Iterable[Tensor], num_workers: int, pin_memory: bool = False
+) -> Iterator[Decoded]:
+    """Answer requests (ids each) in order, working ahead in `num_workers` processes, or in this one if 0.
+
+    Args:
+        decoder: The source and the form.
+        requests: Ids of each answer; may be endless.
+        num_workers: Processes.
+        pin_memory: Give the answers in page-locked memory, from which a copy to the GPU need not be waited for.
+
+    Raises:
+        UserError: A worker process died.
+    """
+    parent_leaves = multiprocessing.Value("b", 0, lock=False)
+
+    def leave() -> None:
+        parent_leaves.value = 1
+
+    loader = DataLoader(
+        decoder,
+        batch_size=None,
+        sampler=requests,
+        num_workers=num_workers,
+        collate_fn=_unchanged,
+        pin_memory=pin_memory,
+        worker_init_fn=partial(_leave_stopping_to_the_parent, parent_leaves),
+        generator=torch.Generator(),  # else starting it would draw from, and change, the global generator
+    )
+    with warnings.catch_warnings():
+        # Python 3.12 warns of forking beside threads; the children use Pillow and single-threaded torch alone.
+        warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork", category=DeprecationWarning)
+        answers = iter(loader)
+    atexit.register(leave)
+    try:
+        yield from answers
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):  # else it is the decoder that raised
+            raise
+        raise UserError(
+            f"A process that decodes images died ({str(error).splitlines()[0].rstrip('. ')}), most often for lack of "
+            "memory or shared memory; use fewer --num-workers, or 0."
+        ) from error
+    finally:
+        atexit.unregister(leave)
+
+
+@dataclass(frozen=True)
+class DecodedSet:
+    """Hold a whole decoded source: row i of `images` is sample i where `readable[i]`, and void elsewhere."""
+
+    images: UInt8[Tensor, "b c h w"]
+    readable: Bool[Tensor, " b"]
+    skipped: list[Skipped]
+
+
+def decode_all(decoder: Decoder, num_workers: int, progress: Progress | None = None) -> DecodedSet:
+    """Decode every image of a source once.
+
+    Args:
+        decoder: The source and the form.
+        num_workers: Processes to use once this one has found the set too large to do alone.
+        progress: Called with the number done and the total, now and then.
+
+    Raises:
+        UserError: Not one image can be read.
+    """
+    num = len(decoder.source)
+    images = torch.empty(num, decoder.channels, decoder.image_size, decoder.image_size, dtype=torch.uint8)
+    readable = torch.zeros(num, dtype=torch.bool)
+    skipped: list[Skipped] = []
+    num_done = 0
+    for pixels, kept, broken in _in_chunks(decoder, num_workers):
+        images[kept] = pixels
+        readable[kept] = True
+        skipped += broken
+        num_done += len(kept) + len(broken)
+        if progress is not None:
+            progress(num_done, num)
+    if not bool(readable.any()):
+        raise UserError(unreadable_sentence(skipped, "images of the source"))
+    return DecodedSet(images, readable, skipped)
+
+
+def _in_chunks(decoder: Decoder, num_workers: int) -> Iterator[Decoded]:
+    """Decode a source in order: in this process for a moment, and what is then left in workers."""
+    chunks = iter(torch.arange(len(decoder.source)).split(_CHUNK))
+    end = time.perf_counter() + _ALONE_S
+    for ids in chunks:
+        yield decoder[ids]
+        if time.perf_counter() > end:
+            break
+    left = list(chunks)
+    if left:
+        yield from decode_in_workers(decoder, left, num_workers)
+
+
+def unreadable_sentence(skipped: list[Skipped], what: str) -> str:
+    """Say that nothing could be read, and name the first reason."""
+    if not skipped:
+        return f"There are no {what}."
+    return f"None of the {len(skipped)} {what} can be read; the first, {skipped[0].name!r}: {skipped[0].reason}."
+
+
+def read_all(
+    source: ImageSource, channels: int, image_size: int, num_workers: int | None = None, *, fit: Fit = "crop",
+    progress: Progress | None = None,
+) -> tuple[UInt8[Tensor, "b c h w"], Int[Tensor, " b"], list[Skipped]]:  # fmt: skip
+    """Decode a whole source, for evaluation and embedding.
+
+    Args:
+        source: Where the images come from.
+        channels: 1 or 3.
+        image_size: Height and width.
+        num_workers: Worker processes; by default one per CPU, at most 8.
+        fit: How another shape becomes square, as in `to_uint8`.
+        progress: Called with the number done and the total, now and then.
+
+    Returns:
+        The images that can be read, their ids (ascending), and the others.
+
+    Raises:
+        UserError: Not one image can be read.
+    """
+    workers = default_num_workers() if num_workers is None else num_workers
+    decoded = decode_all(Decoder(source, channels, image_size, fit), workers, progress)
+    ids = torch.nonzero(decoded.readable)[:, 0]
+    return (decoded.images[ids] if decoded.skipped else decoded.images), ids, decoded.skipped

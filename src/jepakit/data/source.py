@@ -1,0 +1,102 @@
+"""Say what a source of images is: anything with a length, `read`, `name`, and perhaps labels.
+
+A source only finds and opens images. `decode` turns one into pixels, `reading` does so in worker processes, and
+`loader` puts batches in order. An image that cannot be read is an `Unreadable`, never a crash and never a guess.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Int, UInt8
+from PIL import Image
+from torch import Tensor
+
+from jepakit.types import UserError
+
+
+class Unreadable(Exception):
+    """Tell that one image cannot be read; it is skipped, counted and named in the report.
+
+    Args:
+        name: The image's name, as its source gives it.
+        reason: Why, in a few words that do not change from run to run.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Name an image that was left out and say why. `name` is text from outside: escape it where it is shown."""
+
+    name: str
+    reason: str
+    id: int
+
+
+@runtime_checkable
+class ImageSource(Protocol):
+    """What the loader knows of a source. The id of a sample is its index, so the order of a source is stable."""
+
+    @property
+    def labels(self) -> Int[Tensor, " b"] | None:
+        """Class of each image, counted from 0, or None where there are no labels."""
+        ...
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Name of each class, or None where there are no labels."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> Image.Image | UInt8[Tensor, "c h w"]:
+        """Open one image; Pillow may decode it later. Raises `Unreadable`."""
+        ...
+
+    def name(self, index: int) -> str:
+        """Name one image in words its owner recognises: a path, or a file and a row."""
+        ...
+
+
+class Subset:
+    """Show some images of a source, in the order given; ids and labels count within the subset.
+
+    Args:
+        source: The whole.
+        indices: Which images, a tensor or a sequence of integers.
+
+    Raises:
+        UserError: An index lies outside the source.
+    """
+
+    def __init__(self, source: ImageSource, indices: Int[Tensor, " b"] | Sequence[int]) -> None:
+        self.source = source
+        self.indices = torch.as_tensor(indices, dtype=torch.long)
+        lowest, highest = (int(x) for x in self.indices.aminmax()) if len(self.indices) else (0, -1)
+        if lowest < 0 or highest >= len(source):
+            raise UserError(
+                f"A subset asks for indices {lowest} to {highest} of a source of {len(source)} images; "
+                f"give indices from 0 to {len(source) - 1}."
+            )
+        self.labels = None if source.labels is None else source.labels[self.indices]
+        self.class_names = source.class_names
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def read(self, index: int) -> Image.Image | UInt8[Tensor, "c h w"]:
+        """Open one image of the subset."""
+        return self.source.read(int(self.indices[index]))
+
+    def name(self, index: int) -> str:
+        """Return the name that the whole source gives."""
+        return self.source.name(int(self.indices[index]))

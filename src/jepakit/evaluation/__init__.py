@@ -1,0 +1,34 @@
+"""Score frozen features by probes, beside floors, with intervals and under corruption; methods are never imported."""
+
+from jepakit.evaluation.arms import Arm as Arm
+from jepakit.evaluation.arms import Images as Images
+from jepakit.evaluation.arms import augmented_pixels_arm as augmented_pixels_arm
+from jepakit.evaluation.arms import encoder_arm as encoder_arm
+from jepakit.evaluation.arms import pixels_arm as pixels_arm
+from jepakit.evaluation.attentive import AttentiveConfig as AttentiveConfig
+from jepakit.evaluation.attentive import AttentiveProbe as AttentiveProbe
+from jepakit.evaluation.attentive import fit_attentive as fit_attentive
+from jepakit.evaluation.features import Scaler as Scaler
+from jepakit.evaluation.features import extract as extract
+from jepakit.evaluation.features import pixels as pixels
+from jepakit.evaluation.intervals import Interval as Interval
+from jepakit.evaluation.intervals import bootstrap as bootstrap
+from jepakit.evaluation.intervals import crossed as crossed
+from jepakit.evaluation.intervals import over_repeats as over_repeats
+from jepakit.evaluation.intervals import paired as paired
+from jepakit.evaluation.intervals import spread as spread
+from jepakit.evaluation.intervals import wilson as wilson
+from jepakit.evaluation.knn import predict_knn as predict_knn
+from jepakit.evaluation.kshot import draw_labels as draw_labels
+from jepakit.evaluation.kshot import kshot_correct as kshot_correct
+from jepakit.evaluation.linear import LinearProbe as LinearProbe
+from jepakit.evaluation.linear import fit_logistic as fit_logistic
+from jepakit.evaluation.linear import fit_ridge as fit_ridge
+from jepakit.evaluation.probes import EvaluationConfig as EvaluationConfig
+from jepakit.evaluation.robustness import RobustnessCurve as RobustnessCurve
+from jepakit.evaluation.robustness import robustness_curves as robustness_curves
+from jepakit.evaluation.selection import spearman as spearman
+from jepakit.evaluation.table import Evaluation as Evaluation
+from jepakit.evaluation.table import Gain as Gain
+from jepakit.evaluation.table import Score as Score
+from jepakit.evaluation.table import evaluate_arms as evaluate_arms

@@ -1,0 +1,39 @@
+"""Map the names in configuration files to classes: one literal table, so that no text from outside chooses code."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from jepakit.methods import (
+    IJEPAConfig,
+    IJEPASIGRegConfig,
+    LeJEPAConfig,
+    PixelsConfig,
+    TransformJEPAConfig,
+    VICRegConfig,
+)
+from jepakit.storage import config_from_dict
+from jepakit.types import UserError
+
+METHOD_CONFIGS: dict[str, Any] = {
+    "IJEPAConfig": IJEPAConfig,
+    "IJEPASIGRegConfig": IJEPASIGRegConfig,
+    "LeJEPAConfig": LeJEPAConfig,
+    "PixelsConfig": PixelsConfig,
+    "TransformJEPAConfig": TransformJEPAConfig,
+    "VICRegConfig": VICRegConfig,
+}
+
+
+def build_method(description: Mapping[str, Any], seed: int, num_steps: int) -> Any:
+    """Build the method that a stored configuration describes, with fresh weights.
+
+    Raises:
+        UserError: The configuration names no known method, or settings that it does not have.
+    """
+    name = str(description.get("class"))
+    if name not in METHOD_CONFIGS:
+        nearest = difflib.get_close_matches(name, METHOD_CONFIGS, 1)
+        hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(METHOD_CONFIGS)}."
+        raise UserError(f"The configuration names the method {name!r}, which this version does not have; {hint}")
+    return config_from_dict(METHOD_CONFIGS[name], description).build(seed=seed, num_steps=num_steps)

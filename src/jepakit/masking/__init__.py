@@ -1,0 +1,6 @@
+"""Choose which tokens an encoder sees and which are asked about, as pure functions of (grid, sample ids, step)."""
+
+from jepakit.masking.blocks import Mask as Mask
+from jepakit.masking.multiblock import BlockMask as BlockMask
+from jepakit.masking.multiblock import MultiBlock as MultiBlock
+from jepakit.masking.uniform import RandomMask as RandomMask

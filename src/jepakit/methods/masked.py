@@ -1,0 +1,85 @@
+"""Share what every masked image method has: an encoder of visible patches, a mask, views, and a masked predictor."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from jepakit.jepa import HideThenEncode, Objective
+from jepakit.masking import BlockMask, MultiBlock, RandomMask
+from jepakit.methods.agree import settle, square_size
+from jepakit.nn import MaskedPredictor, Target, ViT, ViTConfig
+from jepakit.types import Hidden, ImageBatch
+from jepakit.views import Augment, Preprocess
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskedConfig:
+    """Describe the shared parts; grids and image sizes follow the encoder's.
+
+    Args:
+        encoder: The Vision Transformer that perceives.
+        mask: What is hidden.
+        augment: Views of training images.
+        preprocess: What is done to an image that is only looked at.
+        predictor_dim: Width of the predictor.
+        predictor_depth: Blocks of the predictor.
+        predictor_heads: Heads of the predictor's attention.
+        context_pass: See `MaskedPredictor`: the published form, or the cheaper one.
+    """
+
+    encoder: ViTConfig
+    mask: MultiBlock | RandomMask | BlockMask
+    augment: Augment
+    preprocess: Preprocess
+    predictor_dim: int = 384
+    predictor_depth: int = 6
+    predictor_heads: int = 12
+    context_pass: Literal["per_question", "once"] = "per_question"
+
+    def __post_init__(self) -> None:
+        """Let mask and views take their sizes from the encoder."""
+        settle(self, self.encoder, self.preprocess, augment=self.augment)
+        object.__setattr__(self, "augment", replace(self.augment, image_size=square_size(self.encoder)))
+        object.__setattr__(self, "mask", replace(self.mask, grid=self.encoder.grid))
+
+    def build_predictor(self) -> MaskedPredictor:
+        """Build the predictor that fits the encoder."""
+        return MaskedPredictor(
+            embedding_dim=self.encoder.dim,
+            grid=self.encoder.grid,
+            dim=self.predictor_dim,
+            depth=self.predictor_depth,
+            num_heads=self.predictor_heads,
+            context_pass=self.context_pass,
+            positions=self.encoder.positions,
+        )
+
+
+class MaskedImageMethod(HideThenEncode):
+    """Hide patches of one augmented view of each image and ask about them.
+
+    Args:
+        config: The shared parts.
+        encoder: Built from `config.encoder`, or any encoder of visible patches.
+        target: Provider of what is to be predicted.
+        objective: What to minimise.
+        seed: Seed of views and masks.
+    """
+
+    def __init__(self, config: MaskedConfig, encoder: ViT, target: Target, objective: Objective, seed: int):
+        super().__init__(encoder, target, objective, seed)
+        self.config = config
+        self.predictor = config.build_predictor()
+        self.mask = replace(config.mask, seed=seed)
+        self.augment = replace(config.augment, seed=seed)
+        self.preprocess = config.preprocess
+
+    def prepare(self, batch: ImageBatch, step: int) -> Float[Tensor, "b c h w"]:
+        """Return one augmented view of each image."""
+        return self.augment(batch.image, batch.id, step).image.to(self.dtype)
+
+    def hide(self, ids: Int[Tensor, " b"], step: int) -> Hidden:
+        """Choose the visible patches and the hidden ones."""
+        return self.mask(ids, step)

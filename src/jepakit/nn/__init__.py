@@ -1,0 +1,32 @@
+"""Networks and their parts: encoders, predictors, targets, poolers, adapters and schedules."""
+
+from jepakit.nn.adapters import AdaptedEncoder as AdaptedEncoder
+from jepakit.nn.adapters import adapt as adapt
+from jepakit.nn.adapters import timm_encoder as timm_encoder
+from jepakit.nn.attention import CrossAttention as CrossAttention
+from jepakit.nn.attention import SelfAttention as SelfAttention
+from jepakit.nn.batchnorm import BatchNorm as BatchNorm
+from jepakit.nn.batchnorm import convert_batchnorm as convert_batchnorm
+from jepakit.nn.block import MLP as MLP
+from jepakit.nn.block import Block as Block
+from jepakit.nn.conditioned import ConditionedPredictor as ConditionedPredictor
+from jepakit.nn.pooler import AttentivePooler as AttentivePooler
+from jepakit.nn.predictor import MaskedPredictor as MaskedPredictor
+from jepakit.nn.predictor import MaskedPredictorConfig as MaskedPredictorConfig
+from jepakit.nn.projector import Projector as Projector
+from jepakit.nn.projector import ProjectorConfig as ProjectorConfig
+from jepakit.nn.resnet import ResNet as ResNet
+from jepakit.nn.resnet import ResNet9 as ResNet9
+from jepakit.nn.resnet import ResNet9Config as ResNet9Config
+from jepakit.nn.resnet import ResNetConfig as ResNetConfig
+from jepakit.nn.schedules import Constant as Constant
+from jepakit.nn.schedules import Cosine as Cosine
+from jepakit.nn.schedules import Linear as Linear
+from jepakit.nn.schedules import WarmupCosine as WarmupCosine
+from jepakit.nn.schedules import WarmupStableDecay as WarmupStableDecay
+from jepakit.nn.target import EMATarget as EMATarget
+from jepakit.nn.target import FrozenTarget as FrozenTarget
+from jepakit.nn.target import SharedTarget as SharedTarget
+from jepakit.nn.target import Target as Target
+from jepakit.nn.vit import ViT as ViT
+from jepakit.nn.vit import ViTConfig as ViTConfig

@@ -1,0 +1,7 @@
+"""Describe and carry out reproducible runs: one typed function per recipe, one pipeline from data to report."""
+
+from jepakit.recipes.config import ImageData as ImageData
+from jepakit.recipes.config import ImageRecipe as ImageRecipe
+from jepakit.recipes.pipeline import train as train
+from jepakit.recipes.table import RECIPES as RECIPES
+from jepakit.recipes.table import find_recipe as find_recipe

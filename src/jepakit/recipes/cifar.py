@@ -1,0 +1,116 @@
+"""Recipes for small colour images (32x32) on a laptop: one encoder size, minutes, no GPU.
+
+`--data.train` names the images: a folder, a parquet file or a saved dataset. The stock recipes of the papers fail at
+this size; these are our own defaults for small data.
+"""
+
+from jepakit.masking import MultiBlock
+from jepakit.methods import (
+    IJEPAConfig,
+    IJEPASIGRegConfig,
+    LeJEPAConfig,
+    PixelsConfig,
+    TransformJEPAConfig,
+    VICRegConfig,
+)
+from jepakit.nn import ResNet9Config, ViTConfig
+from jepakit.recipes.config import ImageData, ImageMethodConfig, ImageRecipe
+from jepakit.training import TrainingConfig
+from jepakit.views import Augment, MultiCrop, Preprocess
+
+_PREPROCESS = Preprocess(image_size=32, mean=(0.491, 0.482, 0.447), std=(0.247, 0.243, 0.262))
+_CONV = ResNet9Config(width=32)
+_VIT = ViTConfig(image_size=32, patch_size=4, dim=192, depth=6, num_heads=6)
+_CROP = Augment(image_size=32, crop_scale=(0.5, 1.0), flip_prob=0.5)
+_MASK = MultiBlock(grid=_VIT.grid, num_targets=2, target_scale=(0.15, 0.25), min_keep=8)
+_STRONG = Augment(
+    image_size=32,
+    crop_scale=(0.2, 1.0),
+    flip_prob=0.5,
+    jitter=(0.4, 0.4, 0.2, 0.1),
+    jitter_prob=0.8,
+    gray_prob=0.2,
+)
+
+
+def _recipe(name: str, method: ImageMethodConfig, num_steps: int = 1800) -> ImageRecipe:
+    return ImageRecipe(
+        recipe=name,
+        method=method,
+        data=ImageData(train="images", stored_size=32, num_health=512, test_fraction=0.2, dev_fraction=0.1),
+        training=TrainingConfig(
+            num_steps=num_steps,
+            batch_size=256,
+            learning_rate=2e-3,
+            warmup_steps=num_steps // 10,
+            weight_decay=0.02,
+            health_every=num_steps // 6,
+        ),
+    )
+
+
+def small_transform() -> ImageRecipe:
+    """Learn small images by predicting an embedding under a known crop, flip and colour change."""
+    method = TransformJEPAConfig(encoder=_CONV, augment=_STRONG, preprocess=_PREPROCESS, projector_dims=(1024, 128))
+    return _recipe("small-transform", method)
+
+
+def small_lejepa() -> ImageRecipe:
+    """Learn small images by letting two views predict their centre."""
+    views = MultiCrop(global_=_STRONG, num_global=2)
+    method = LeJEPAConfig(
+        encoder=_CONV, views=views, preprocess=_PREPROCESS, projector_dims=(1024, 128), num_slices=256
+    )
+    return _recipe("small-lejepa", method)
+
+
+def small_vicreg() -> ImageRecipe:
+    """Learn small images by making two views equal, kept open by variance and covariance."""
+    method = VICRegConfig(encoder=_CONV, augment=_STRONG, preprocess=_PREPROCESS, projector_dims=(1024, 1024))
+    return _recipe("small-vicreg", method)
+
+
+def small_ijepa() -> ImageRecipe:
+    """Learn small images by predicting the embeddings of hidden blocks, targets from a moving average."""
+    method = IJEPAConfig(
+        encoder=_VIT,
+        mask=_MASK,
+        augment=_CROP,
+        preprocess=_PREPROCESS,
+        predictor_dim=96,
+        predictor_depth=3,
+        predictor_heads=4,
+        context_pass="once",
+        momentum=0.99,
+    )
+    return _recipe("small-ijepa", method)
+
+
+def small_ijepa_sigreg() -> ImageRecipe:
+    """Learn small images by masked prediction in the live encoder's space, kept open by SIGReg."""
+    method = IJEPASIGRegConfig(
+        encoder=_VIT,
+        mask=_MASK,
+        augment=_CROP,
+        preprocess=_PREPROCESS,
+        predictor_dim=96,
+        predictor_depth=3,
+        predictor_heads=4,
+        context_pass="once",
+    )
+    return _recipe("small-ijepa-sigreg", method)
+
+
+def small_pixels() -> ImageRecipe:
+    """Learn small images by predicting the raw pixels of hidden blocks: the arm without embeddings."""
+    method = PixelsConfig(
+        encoder=_VIT,
+        mask=_MASK,
+        augment=_CROP,
+        preprocess=_PREPROCESS,
+        predictor_dim=96,
+        predictor_depth=3,
+        predictor_heads=4,
+        context_pass="once",
+    )
+    return _recipe("small-pixels", method)

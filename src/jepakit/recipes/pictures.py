@@ -1,0 +1,155 @@
+"""Save the arrays from which the report draws: views, masks, predictions, feature maps and nearest neighbours."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from jepakit.jepa import EncodeThenIndex, HideThenEncode
+from jepakit.methods import Pixels
+from jepakit.storage import Run, write_atomically
+from jepakit.types import ImageBatch
+from jepakit.views import Preprocess
+
+_SHOWN = 8
+_NEIGHBOURS = 6
+
+
+@torch.no_grad()
+def save_pictures(run: Run, method: Any, images: UInt8[Tensor, "n c h w"]) -> None:
+    """Write every picture that fits the method, from images that training never saw.
+
+    Args:
+        run: Where to write, under artifacts/.
+        method: The trained method, in eval mode.
+        images: Held-out source pixels; the first few are shown, all are searched for neighbours.
+    """
+    shown = images[:_SHOWN]
+    ids = torch.arange(len(shown), device=images.device)
+    _save(run, "features", {"image": _pixels(shown), "pca": pca_maps(method, shown)})
+    _save(run, "neighbours", neighbours(method, images))
+    if isinstance(method, HideThenEncode):
+        _save(run, "masks", masks(method, shown, ids))
+        _save(run, "energy", {"image": _pixels(shown), "energy": energy_maps(method, shown)})
+    if isinstance(method, Pixels):
+        _save(run, "reconstruction", reconstruction(method, shown, ids))
+    if isinstance(method, EncodeThenIndex):
+        drawn = [_to_pixels(method.preprocess, v.image) for v in method.make_views(shown, ids, 0)]
+        same_size = [v for v in drawn if v.shape == drawn[0].shape]
+        _save(run, "views", {"image": _pixels(shown), "views": np.stack(same_size, axis=1)})
+
+
+def pca_maps(method: Any, images: UInt8[Tensor, "n c h w"]) -> np.ndarray[Any, Any]:
+    """Return each token's first three principal components as colours in [0, 1], (n, gh, gw, 3)."""
+    tokens = method.encode(method.preprocess(images).to(method.dtype), tokens=True).float()
+    n, num_tokens, _ = tokens.shape
+    flat = rearrange(tokens, "n k d -> (n k) d")
+    centred = flat - flat.mean(dim=0)
+    _, _, axes = torch.linalg.svd(centred, full_matrices=False)
+    colours = centred @ axes[:3].T
+    low, high = (torch.quantile(colours, q, dim=0) for q in (0.02, 0.98))
+    colours = ((colours - low) / (high - low).clamp(min=1e-8)).clamp(0, 1)
+    height, width = grid_of(method, num_tokens)
+    maps: np.ndarray[Any, Any] = rearrange(colours, "(n gh gw) c -> n gh gw c", n=n, gh=height, gw=width).cpu().numpy()
+    return maps
+
+
+def grid_of(method: Any, num_tokens: int) -> tuple[int, int]:
+    """Return rows and columns of an encoder's tokens; a convolution's map is square."""
+    side = round(num_tokens**0.5)
+    grid: tuple[int, int] = getattr(method.encoder, "grid", (side, num_tokens // side))
+    return grid
+
+
+def neighbours(method: Any, images: UInt8[Tensor, "n c h w"]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the images whose embeddings lie nearest (by cosine) to those of the first few, themselves left out."""
+    parts = [method.encode(method.preprocess(part).to(method.dtype)).float() for part in images.split(256)]
+    z = torch.cat(parts)
+    z = torch.nn.functional.normalize(z - z.mean(dim=0), dim=1)
+    similarity = z[:_SHOWN] @ z.T
+    similarity.fill_diagonal_(-2.0)
+    best = similarity.topk(min(_NEIGHBOURS, len(images) - 1), dim=1)
+    found = [_pixels(images[row]) for row in best.indices]
+    return {"query": _pixels(images[:_SHOWN]), "neighbours": np.stack(found), "similarity": best.values.cpu().numpy()}
+
+
+def masks(method: Any, images: UInt8[Tensor, "n c h w"], ids: Int[Tensor, " n"]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return what a step shows and asks of each image, on the grid of patches."""
+    view = method.prepare(ImageBatch(images, ids), 0)
+    hidden = method.hide(ids, 0)
+    height, width = method.encoder.grid
+    seen = _marked(hidden.context_idx[:, None], height * width)[:, 0]
+    asked = _marked(hidden.target_idx, height * width)
+    return {
+        "image": _to_pixels(method.preprocess, view),
+        "context": rearrange(seen, "n (gh gw) -> n gh gw", gh=height).cpu().numpy(),
+        "targets": rearrange(asked, "n q (gh gw) -> n q gh gw", gh=height).cpu().numpy(),
+    }
+
+
+def energy_maps(method: Any, images: UInt8[Tensor, "n c h w"], num_questions: int = 32) -> np.ndarray[Any, Any]:
+    """Return the mean energy of each position over several masks, (n, gh, gw); NaN where nothing was asked."""
+    x = method.preprocess(images).to(method.dtype)
+    height, width = method.encoder.grid
+    total = torch.zeros(len(images) * height * width, device=x.device)
+    count = torch.zeros_like(total)
+    for question in range(num_questions):
+        prediction = method.questions(x, torch.zeros(len(x), dtype=torch.long, device=x.device), question)
+        energy = method.objective.distance(prediction.z_hat.float(), prediction.z.float())
+        place = prediction.sample * height * width + prediction.group
+        total.index_add_(0, place, energy)
+        count.index_add_(0, place, torch.ones_like(energy))
+    maps: np.ndarray[Any, Any] = (total / count).view(len(images), height, width).cpu().numpy()
+    return maps
+
+
+def reconstruction(
+    method: Any, images: UInt8[Tensor, "n c h w"], ids: Int[Tensor, " n"]
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Return images, what of them was shown, and the predicted pixels put in the place of the hidden ones."""
+    x = method.preprocess(images).to(method.dtype)
+    prediction = method.questions(x, ids, 0)
+    height, width = method.encoder.patch_size
+    cut = "n c (gh h) (gw w) -> (n gh gw) (c h w)"
+    patches = rearrange(x, cut, h=height, w=width).clone()
+    rows = prediction.sample * method.encoder.num_tokens + prediction.group
+    masked, filled = patches.clone(), patches.clone()
+    masked[rows] = 0.0
+    values = prediction.z_hat
+    if method.config.standardise:  # the deviation and mean of each patch are not predicted: borrow the true ones
+        variance, mean = torch.var_mean(patches[rows], dim=-1, keepdim=True, correction=0)
+        values = values * torch.sqrt(variance + 1e-6) + mean
+    filled[rows] = values
+    shape = {"n": len(images), "gh": method.encoder.grid[0], "c": x.shape[1], "h": height, "w": width}
+    back = "(n gh gw) (c h w) -> n c (gh h) (gw w)"
+    return {
+        "image": _pixels(images),
+        "masked": _to_pixels(method.preprocess, rearrange(masked, back, **shape)),
+        "predicted": _to_pixels(method.preprocess, rearrange(filled, back, **shape)),
+    }
+
+
+def _marked(idx: Int[Tensor, "n q m"], num_tokens: int) -> Tensor:
+    return torch.zeros(*idx.shape[:2], num_tokens, dtype=torch.bool, device=idx.device).scatter_(2, idx, True)
+
+
+def _to_pixels(preprocess: Preprocess, x: Float[Tensor, "n c h w"]) -> np.ndarray[Any, Any]:
+    return _pixels(preprocess.to_pixels(x.float()))
+
+
+def _pixels(images: UInt8[Tensor, "n c h w"]) -> np.ndarray[Any, Any]:
+    array: np.ndarray[Any, Any] = rearrange(images, "n c h w -> n h w c").cpu().numpy()
+    return array
+
+
+def _save(run: Run, name: str, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **dict(arrays))
+
+    write_atomically(run.file(f"artifacts/{name}.npz"), write)

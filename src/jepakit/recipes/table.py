@@ -1,0 +1,58 @@
+"""Find recipes by name in one literal table, or in a user's own file where the path is given outright."""
+
+import difflib
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+from jepakit.recipes import cifar, digits, published
+from jepakit.recipes.config import ImageRecipe
+from jepakit.types import UserError
+
+RECIPES: dict[str, Callable[[], ImageRecipe]] = {
+    "digits-transform": digits.digits_transform,
+    "digits-ijepa": digits.digits_ijepa,
+    "digits-ijepa-sigreg": digits.digits_ijepa_sigreg,
+    "digits-lejepa": digits.digits_lejepa,
+    "digits-vicreg": digits.digits_vicreg,
+    "digits-pixels": digits.digits_pixels,
+    "small-transform": cifar.small_transform,
+    "small-ijepa": cifar.small_ijepa,
+    "small-ijepa-sigreg": cifar.small_ijepa_sigreg,
+    "small-lejepa": cifar.small_lejepa,
+    "small-vicreg": cifar.small_vicreg,
+    "small-pixels": cifar.small_pixels,
+    "cifar10-ebjepa": published.cifar10_ebjepa,
+    "ijepa-vith14": published.ijepa_vith14,
+    "ijepa-vitg16": published.ijepa_vitg16,
+    "lejepa-vitl14": published.lejepa_vitl14,
+}
+
+
+def find_recipe(name: str) -> Callable[[], ImageRecipe]:
+    """Return the function of a recipe: a name of the table, or `path/to/file.py:function`.
+
+    Raises:
+        UserError: There is no such recipe (the nearest name is given), file or function.
+    """
+    if name in RECIPES:
+        return RECIPES[name]
+    path, colon, function = name.rpartition(":")
+    if colon and path.endswith(".py"):
+        return _from_file(Path(path), function)
+    nearest = difflib.get_close_matches(name, RECIPES, 1, cutoff=0.4)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(RECIPES)}."
+    raise UserError(f"There is no recipe {name!r}; {hint}")
+
+
+def _from_file(path: Path, function: str) -> Callable[[], ImageRecipe]:
+    """Run a user's own file, which the user named outright, and return its function."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise UserError(f"{path} does not exist; give a recipe's name or path/to/file.py:function.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    recipe = vars(module).get(function)
+    if not callable(recipe):
+        raise UserError(f"{path} defines no function {function!r}.")
+    return recipe

@@ -1,0 +1,60 @@
+"""Build report.html: one page, complete in itself, from the files of a run directory and nothing else."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from jepakit.report.curves import health_curves, training_panels
+from jepakit.report.gallery import galleries, neighbours
+from jepakit.report.glossary import TERMS
+from jepakit.report.material import Material, read
+from jepakit.report.record import as_text, facts, failures, missing, settings
+from jepakit.report.robustness import COLUMNS, robustness_curves
+from jepakit.report.scores import probe_tables
+from jepakit.report.templates import render, write_page
+from jepakit.report.verdicts import verdicts
+from jepakit.report.wording import spaced
+from jepakit.storage import Run
+from jepakit.types import UserError
+
+
+def build_report(run: Run | Path | str) -> Path:
+    """Write report.html of a run from its files, in one step, and return its path.
+
+    Args:
+        run: The run, or its directory. Files that are missing or damaged leave a sentence in the page.
+
+    Raises:
+        UserError: There is no such directory, or the disk is full.
+    """
+    path = Path(run)
+    if not path.is_dir():
+        raise UserError(f"{path} is no directory: a report is built from a run's files; give the --out of a training.")
+    return write_page(path / "report.html", render("page.html", page_content(read(run))))
+
+
+def page_content(material: Material) -> dict[str, Any]:
+    """Return all that the page of one run shows."""
+    told = verdicts(material)
+    return {
+        "name": material.name,
+        "facts": facts(material),
+        "verdict": told[-1] if told else None,
+        "verdict_path": told,
+        "failures": failures(material),
+        "training": training_panels(material),
+        "health": health_curves(material),
+        "galleries": galleries(material),
+        "neighbours": neighbours(material),
+        "probes": probe_tables(material.evaluation),
+        "robustness": robustness_curves(material.evaluation),
+        "robustness_columns": COLUMNS,
+        "skipped": material.skipped,
+        "command": as_text(material.env.get("command")),
+        "environment": [(spaced(key), as_text(value)) for key, value in material.env.items() if key != "command"],
+        "settings": settings(material.config),
+        "terms": sorted(TERMS.values(), key=lambda term: term.label.lower()),
+        "missing": missing(material, has_verdict=bool(told)),
+        "troubles": material.troubles,
+        "rebuild": f"jepakit report {shlex.quote(str(material.path))}",
+    }

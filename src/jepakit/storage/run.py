@@ -1,0 +1,130 @@
+"""Lay out the directory of one run: configuration, metrics, checkpoints, artifacts, and the lock of its live process."""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from jepakit.storage.atomic import append_line, read_json, read_lines, write_atomically, write_json
+from jepakit.storage.config import differences
+from jepakit.storage.tensors import load_tensors, save_tensors
+from jepakit.types import UserError
+
+
+class Run:
+    """Name every file of a run directory and keep its promises.
+
+        config.json  env.json  metrics.jsonl  skipped.json  evaluation.json  report.html
+        checkpoints/last/checkpoint.safetensors     model, optimizer and step, in one file, replaced by one rename
+        checkpoints/healthy/checkpoint.safetensors  the latest whose verdict was not collapse
+        artifacts/*.npz                             arrays for pictures
+
+    Args:
+        path: The directory; need not exist yet.
+    """
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def file(self, name: str) -> Path:
+        """Return the path of a file of this run."""
+        return self.path / name
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold this run for one process; the system lets go of the lock when the process ends, however it ends.
+
+        Raises:
+            UserError: Another live process holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with self.file(".lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(
+                    f"{self.path} is in use by another process; wait for it or choose another --out."
+                ) from error
+            yield
+
+    def claim(self, config: Mapping[str, Any]) -> None:
+        """Write the configuration of a new run, or check that an existing one is the same.
+
+        Raises:
+            UserError: The directory holds a run with another configuration (which settings differ), or other files.
+        """
+        path = self.file("config.json")
+        if not path.exists():
+            foreign = [p.name for p in self.path.iterdir() if not p.name.startswith(".")] if self.path.exists() else []
+            if foreign:
+                raise UserError(f"{self.path} holds other files ({foreign[0]}, ...) and no run; choose another --out.")
+            write_json(path, config)
+            return
+        changed = differences(read_json(path), dict(config))
+        if changed:
+            raise UserError(
+                f"{self.path} holds a run with another configuration ({'; '.join(changed[:5])}"
+                f"{'; ...' if len(changed) > 5 else ''}); choose another --out or remove it."
+            )
+
+    def config(self) -> dict[str, Any]:
+        """Return the stored configuration.
+
+        Raises:
+            UserError: This is no run directory.
+        """
+        if not self.file("config.json").exists():
+            raise UserError(f"{self.path} is no run directory: it has no config.json.")
+        config: dict[str, Any] = read_json(self.file("config.json"))
+        return config
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """Append one row to metrics.jsonl."""
+        append_line(self.file("metrics.jsonl"), dict(row))
+
+    def metrics(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """Return the rows of metrics.jsonl, of one kind or all."""
+        rows = read_lines(self.file("metrics.jsonl"))
+        return [row for row in rows if kind is None or row.get("kind") == kind]
+
+    def rewind(self, step: int) -> None:
+        """Forget the rows that a killed process logged after its last checkpoint."""
+        kept = "".join(json.dumps(row) + "\n" for row in self.metrics() if row.get("step", 0) <= step)
+
+        def write(temporary: Path) -> None:
+            temporary.write_text(kept, encoding="utf-8")
+
+        write_atomically(self.file("metrics.jsonl"), write)
+
+    def checkpoint_path(self, name: str = "last") -> Path:
+        """Return where the checkpoint `last` or `healthy` lies."""
+        return self.file(f"checkpoints/{name}/checkpoint.safetensors")
+
+    def save_checkpoint(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Replace the last checkpoint in one step."""
+        path = self.checkpoint_path("last")
+        for stale in path.parent.glob(".checkpoint.safetensors.*.part"):  # left by a kill in the middle of a save
+            stale.unlink(missing_ok=True)
+        save_tensors(path, tensors, state)
+
+    def mark_healthy(self) -> None:
+        """Let `healthy` be the checkpoint just saved; the two share their bytes on the disk."""
+
+        def link(temporary: Path) -> None:
+            temporary.unlink()
+            os.link(self.checkpoint_path("last"), temporary)
+
+        write_atomically(self.checkpoint_path("healthy"), link)
+
+    def load_checkpoint(self, name: str = "last") -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """Return tensors and state of a checkpoint, or None where none was saved."""
+        path = self.checkpoint_path(name)
+        return load_tensors(path) if path.exists() else None

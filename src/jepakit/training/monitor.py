@@ -1,0 +1,66 @@
+"""Measure the health of a method on a fixed held-out set, the same images at every step, and put it into words."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from jepakit.health import Verdict, diagnose, measure
+
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class HealthReport:
+    """Hold the measurements of one moment and what they mean."""
+
+    step: int
+    spaces: Mapping[str, Mapping[str, float]]
+    verdict: Verdict
+
+    @property
+    def healthy(self) -> bool:
+        """Return whether the verdict is not collapse."""
+        return self.verdict.healthy
+
+    def row(self) -> dict[str, Any]:
+        """Return this report as a row of metrics.jsonl."""
+        spaces = {name: dict(values) for name, values in self.spaces.items()}
+        return {"kind": "health", "step": self.step, "verdict": asdict(self.verdict), "spaces": spaces}
+
+    def sentence(self) -> str:
+        """Return the verdict in one line."""
+        return f"health at step {self.step}: {self.verdict.sentence}"
+
+
+class Monitor:
+    """Watch a method through held-out images that training never sees.
+
+    Args:
+        images: Prepared held-out images.
+        views: Prepared augmented views of the same images, for alignment and LiDAR; None leaves these out.
+    """
+
+    def __init__(self, images: Float[Tensor, "b c h w"], views: Float[Tensor, "b v c h w"] | None = None):
+        self.images = images
+        self.views = views
+
+    @torch.no_grad()
+    def measure(self, method: Any, step: int) -> HealthReport:
+        """Measure every space of the method in eval mode and diagnose it; the mode is restored."""
+        was_training = method.training
+        method.eval()
+        chunks = [method.spaces(part.to(method.dtype)) for part in self.images.split(_CHUNK)]
+        spaces = {name: torch.cat([chunk[name].float() for chunk in chunks]) for name in chunks[0]}
+        views = None if self.views is None else {"encoder": self._encode_views(method)}
+        method.train(was_training)
+        values = measure(spaces, views)
+        return HealthReport(step, values, diagnose(values))
+
+    def _encode_views(self, method: Any) -> Float[Tensor, "b v d"]:
+        assert self.views is not None
+        each = [method.encode(view.to(method.dtype)).float() for view in self.views.unbind(dim=1)]
+        return torch.stack(each, dim=1)

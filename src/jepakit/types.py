@@ -1,0 +1,111 @@
+"""Define the words that every floor of the house shares: the shape alphabet, typed batches, `Prediction` and the protocols.
+
+Shape alphabet (annotations, einops strings and docstrings all use these letters and no others):
+
+    b batch   t time   n tokens   k context tokens   m target tokens   v views   q questions asked about one sample
+    d embedding   g groups (positions, times or views)   r rows (one per question and target)
+    c h w pixels   s plan samples   a action
+
+Video is `b t c h w` at every public border. Counts are `num_x`, sizes `x_dim`, seconds `x_s`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+
+class UserError(ValueError):
+    """A mistake that its author can mend: the command line prints its one sentence and leaves with status 2."""
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """Hold source pixels and the stable id of each sample, on which every random draw about it depends."""
+
+    image: UInt8[Tensor, "b c h w"]
+    id: Int[Tensor, " b"]
+
+    def __len__(self) -> int:
+        return self.image.shape[0]
+
+    def to(self, device: torch.device | str) -> "ImageBatch":
+        """Move both tensors to `device` without waiting for the copy."""
+        return ImageBatch(self.image.to(device, non_blocking=True), self.id.to(device, non_blocking=True))
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Say what is seen and what is asked: token indices, `q` questions of `m` targets about each sample."""
+
+    context_idx: Int[Tensor, "b k"]
+    target_idx: Int[Tensor, "b q m"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Hold what a method predicted and what came true: one row per question and target.
+
+    Args:
+        z_hat: Predicted embeddings; gradient flows.
+        z: Embeddings that came true; carries gradient only where the target provider is shared.
+        weight: Weight of each row in the mean energy; not normalised.
+        sample: Index into the batch of each row.
+        group: Position, time or view of each row. Nothing may pool blindly over it.
+        spaces: Embeddings that regularizers read, per group across samples.
+        aux: Further scalar losses by name (already global means over all processes).
+    """
+
+    z_hat: Float[Tensor, "r d"]
+    z: Float[Tensor, "r d"]
+    weight: Float[Tensor, " r"]
+    sample: Int[Tensor, " r"]
+    group: Int[Tensor, " r"]
+    spaces: Mapping[str, Float[Tensor, "b g _"]] = field(default_factory=dict)
+    aux: Mapping[str, Float[Tensor, ""]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """Hold the result of one step: a loss to differentiate, its detached terms, and the energy of each sample."""
+
+    loss: Float[Tensor, ""]
+    terms: Mapping[str, Float[Tensor, ""]]
+    energy: Float[Tensor, " b"]
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Map what is seen to tokens. Any `nn.Module` whose call has this form can be an encoder."""
+
+    embedding_dim: int
+
+    def __call__(
+        self, x: Float[Tensor, "b c h w"], context_idx: Int[Tensor, "b k"] | None = None
+    ) -> Float[Tensor, "b n d"]: ...
+
+
+@runtime_checkable
+class Method(Protocol):
+    """What the training loop, the evaluation and the report know of a method, and nothing else."""
+
+    def __call__(self, batch: Any, step: int) -> StepOutput: ...
+
+    def encode(self, x: Float[Tensor, "b c h w"], *, tokens: bool = False) -> Tensor:
+        """Return (b, d) pooled embeddings, or (b, n, d) tokens after the final norm."""
+        ...
+
+    def spaces(self, x: Float[Tensor, "b c h w"]) -> Mapping[str, Float[Tensor, "b g _"]]:
+        """Return the embeddings whose health is watched: encoder, target, projector."""
+        ...
+
+    def after_step(self, step: int) -> None:
+        """Do what follows an optimizer step, such as the moving average of a target."""
+        ...
+
+    def param_groups(self) -> Iterable[dict[str, Any]]:
+        """Return optimizer groups: {"params", "names", "decay": bool}."""
+        ...

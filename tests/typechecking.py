@@ -1,0 +1,5 @@
+"""Check annotations as mypy reads them: an int is also a float."""
+
+from beartype import BeartypeConf, beartype
+
+check = beartype(conf=BeartypeConf(is_pep484_tower=True))
