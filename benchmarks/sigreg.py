@@ -5,20 +5,20 @@
 The textbook materialises (samples, slices, knots) and leaves the rest to autograd. Each pass draws its directions: ours
 through `SIGReg`, the textbook through `torch.randn`. Times are medians of interleaved passes after a warm-up (so load
 from elsewhere meets all variants alike), with `--threads` threads. Peak memory is the largest sum of live allocations
-that torch's allocator reports during one pass beyond its inputs; for the eager variants on a CPU the growth of the
-resident set of a fresh process stands beside it. Errors are root mean squares over seeds, of the value and of the
+that torch's allocator reports during one pass beyond its inputs; beside it, for the eager variants on a CPU under Linux,
+stands the growth of a fresh process's resident set. Errors are root mean squares over seeds, of the value and of the
 gradient's norm, relative to the textbook in float64. `OMP_PROC_BIND=close` keeps two threads on two cores: without it
 some kernels put both on one, and every variant then waits for the scheduler.
 """
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -118,9 +118,15 @@ def print_resident(args: argparse.Namespace) -> None:
     small = argparse.Namespace(**{**vars(args), "samples": 8})
     run(variant, embeddings(small), 0)
     z = embeddings(args)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_resident_kib()
     run(variant, z, 1)
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3)
+    print((peak_resident_kib() - before) * 1024 / 1e6)
+
+
+def peak_resident_kib() -> int:
+    """Return this process's peak resident set; `getrusage` would count the parent's before it became this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 def errors(args: argparse.Namespace, num_seeds: int = 4) -> dict[str, dict[str, float]]:

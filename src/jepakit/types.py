@@ -22,6 +22,12 @@ class UserError(ValueError):
     """A mistake that its author can mend: the command line prints its one sentence and leaves with status 2."""
 
 
+def require(ok: bool, message: str) -> None:
+    """Raise `UserError` with this sentence unless `ok`."""
+    if not ok:
+        raise UserError(message)
+
+
 @dataclass(frozen=True)
 class ImageBatch:
     """Hold source pixels and the stable id of each sample, on which every random draw about it depends."""

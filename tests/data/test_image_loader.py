@@ -3,6 +3,8 @@
 import os
 import pickle
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -178,6 +180,20 @@ def test_workers_outlive_the_signals_that_ask_the_parent_to_stop() -> None:
     os.kill(worker, signal.SIGINT)
     os.kill(worker, signal.SIGTERM)
     assert [step for step, _ in islice(batches, 20)] == list(range(1, 21))
+
+
+def test_a_process_leaves_promptly_though_its_workers_are_still_held() -> None:
+    script = (
+        "from jepakit.data import Digits, Loader\n"
+        "batches = iter(Loader(Digits(), 4, 1, 8, seed=0, num_workers=1, memory_budget=0))\n"
+        "print(next(batches)[0])\n"
+        "held = [batches]; held.append(held)\n"
+    )
+    command = [sys.executable, "-c", script]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run(command, timeout=60, capture_output=True, text=True, check=True, env=environment)
+    assert result.stdout == "0\n"
+    assert result.stderr == ""
 
 
 def test_a_worker_that_dies_is_told_in_one_sentence() -> None:

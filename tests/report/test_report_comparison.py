@@ -17,8 +17,8 @@ from jepakit.types import UserError
 @pytest.fixture
 def runs(tmp_path: Path) -> list[Path]:
     first, second = fake_runs.full_run(tmp_path / "a"), fake_runs.full_run(tmp_path / "b")
-    fake_runs.write_config(second, seed=7, recipe="digits-<b>lejepa")
-    fake_runs.write_metrics(second, kind="dimensional", seed=1)
+    fake_runs.write_config(second, 600, seed=7, recipe="digits-<b>lejepa")
+    fake_runs.write_metrics(second, 600, kind="dimensional", seed=1)
     return [first, second]
 
 

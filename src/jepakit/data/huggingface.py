@@ -66,14 +66,16 @@ class HuggingFaceImages:
             try:
                 data = Path(value["path"]).read_bytes()
             except OSError as error:
-                raise Unreadable(self.name(index), f"the file cannot be read: {error.strerror}") from error
+                raise Unreadable(self._name(index, value), f"the file cannot be read: {error.strerror}") from error
         if data is None:
-            raise Unreadable(self.name(index), "the row holds no bytes")
-        return open_image(data, self.name(index))
+            raise Unreadable(self._name(index, value), "the row holds no bytes")
+        return open_image(data, self._name(index, value))
 
     def name(self, index: int) -> str:
         """Return the row's own path where it has one, else the row."""
-        value = self._dataset[index][self.column]
+        return self._name(index, self._dataset[index][self.column])
+
+    def _name(self, index: int, value: Any) -> str:
         own = value.get("path") if isinstance(value, dict) else None
         return own or f"row {index}"
 

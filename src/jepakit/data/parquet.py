@@ -99,12 +99,14 @@ class ParquetImages:
         value = self._images[index].as_py()
         data = value["bytes"] if isinstance(value, dict) else value
         if data is None:
-            raise Unreadable(self.name(index), "the row holds no bytes")
-        return open_image(data, self.name(index))
+            raise Unreadable(self._name(index, value), "the row holds no bytes")
+        return open_image(data, self._name(index, value))
 
     def name(self, index: int) -> str:
         """Return the row's own path where it has one, else the file's name and the row."""
-        value = self._images[index].as_py()
+        return self._name(index, self._images[index].as_py())
+
+    def _name(self, index: int, value: Any) -> str:
         own = value.get("path") if isinstance(value, dict) else None
         return own or f"{self.path.name} row {index}"
 

@@ -4,9 +4,12 @@ import atexit
 import multiprocessing
 import os
 import signal
+import sys
 import time
+import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+import weakref
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -61,28 +64,15 @@ class Decoder(Dataset[Decoded]):
                 pixels.append(self._decode(index))
                 kept.append(index)
             except Unreadable as error:
-                skipped.append(Skipped(error.name, error.reason, index))
+                skipped.append(Skipped(self.source.name(index), error.reason, index))
         empty = torch.empty(0, self.channels, self.image_size, self.image_size, dtype=torch.uint8)
         return torch.stack(pixels) if pixels else empty, torch.tensor(kept, dtype=torch.long), skipped
 
     def _decode(self, index: int) -> UInt8[Tensor, "c h w"]:
-        image, name = self.source.read(index), self.source.name(index)
+        image = self.source.read(index)
         if isinstance(image, Tensor):
-            return pixels_to_uint8(image, self.channels, self.image_size, fit=self.fit, name=name)
-        return to_uint8(image, self.channels, self.image_size, fit=self.fit, name=name)
-
-
-def _leave_stopping_to_the_parent(parent_leaves: Any, worker: int) -> None:
-    """Ignore Ctrl-C and SIGTERM in a worker: they reach the whole group, and the parent still needs it to stop well.
-
-    Once the parent leaves, SIGTERM is its way to end a worker that nobody closed, and is obeyed.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0) if parent_leaves.value else None)
-
-
-def _unchanged(item: Any) -> Any:
-    return item
+            return pixels_to_uint8(image, self.channels, self.image_size, fit=self.fit)
+        return to_uint8(image, self.channels, self.image_size, fit=self.fit)
 
 
 def decode_in_workers(
@@ -100,10 +90,6 @@ def decode_in_workers(
         UserError: A worker process died.
     """
     parent_leaves = multiprocessing.Value("b", 0, lock=False)
-
-    def leave() -> None:
-        parent_leaves.value = 1
-
     loader = DataLoader(
         decoder,
         batch_size=None,
@@ -114,11 +100,33 @@ def decode_in_workers(
         worker_init_fn=partial(_leave_stopping_to_the_parent, parent_leaves),
         generator=torch.Generator(),  # else starting it would draw from, and change, the global generator
     )
+    answers = _answers(loader, parent_leaves)
+    alive = weakref.ref(answers, lambda _: atexit.unregister(leave))
+
+    def leave() -> None:  # no worker may outlive this process, nor wait for its parent while that waits for it
+        parent_leaves.value = 1
+        left = alive()
+        if left is not None:
+            left.close()
+
+    atexit.register(leave)
+    return answers
+
+
+def _leave_stopping_to_the_parent(parent_leaves: Any, worker: int) -> None:
+    """Ignore Ctrl-C and SIGTERM in a worker: they reach the whole group, and the parent still needs it to stop well.
+
+    Once the parent leaves, SIGTERM is its way to end a worker that does not end by itself, and is obeyed.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0) if parent_leaves.value else None)
+
+
+def _answers(loader: "DataLoader[Decoded]", parent_leaves: Any) -> Generator[Decoded, None, None]:
     with warnings.catch_warnings():
         # Python 3.12 warns of forking beside threads; the children use Pillow and single-threaded torch alone.
         warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork", category=DeprecationWarning)
         answers = iter(loader)
-    atexit.register(leave)
     try:
         yield from answers
     except RuntimeError as error:
@@ -129,7 +137,16 @@ def decode_in_workers(
             "memory or shared memory; use fewer --num-workers, or 0."
         ) from error
     finally:
-        atexit.unregister(leave)
+        parent_leaves.value = 1
+        error_now = sys.exception()
+        while error_now is not None:  # the frames of an error would keep the workers until it is forgotten
+            traceback.clear_frames(error_now.__traceback__)
+            error_now = error_now.__cause__
+        del answers
+
+
+def _unchanged(item: Any) -> Any:
+    return item
 
 
 @dataclass(frozen=True)

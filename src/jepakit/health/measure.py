@@ -68,14 +68,14 @@ def measure(
     return {name: _measure_space(name, z.detach().cpu(), views.get(name)) for name, z in spaces.items()}
 
 
-def _measure_space(
-    name: str, z: Float[Tensor, "b g d"], views: Float[Tensor, "b v d"] | None
-) -> dict[str, float]:
+def _measure_space(name: str, z: Float[Tensor, "b g d"], views: Float[Tensor, "b v d"] | None) -> dict[str, float]:
     b, g, d = z.shape
     if b < 2:
         raise UserError(f"Health compares samples, but space {name!r} holds {b}: give at least 2, better 4 times {d}.")
     if not bool(torch.isfinite(z).all()):
-        raise UserError(f"Space {name!r} holds NaN or infinity: the weights are broken; go back to an older checkpoint.")
+        raise UserError(
+            f"Space {name!r} holds NaN or infinity: the weights are broken; go back to an older checkpoint."
+        )
     pooled = z.mean(dim=1, dtype=torch.float64)
     values = {"dim": float(d), "num_samples": float(b), "num_groups": float(g)}
     values |= _shares(z) | _spectrum(pooled[None]) | {"uniformity": float(uniformity(pooled))}

@@ -13,17 +13,11 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from jepakit.random import Stream
-from jepakit.types import Hidden, UserError
+from jepakit.types import Hidden, require
 
 Grid = tuple[int, int]
 Range = tuple[float, float]
 Mask = Callable[[Int[Tensor, " b"], int], Hidden]
-
-
-def require(ok: bool, message: str) -> None:
-    """Raise `UserError` with this sentence unless `ok`."""
-    if not ok:
-        raise UserError(message)
 
 
 def check_grid(name: str, grid: Grid, scale: Range, aspect: Range) -> None:

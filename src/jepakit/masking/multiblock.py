@@ -21,13 +21,12 @@ from jepakit.masking.blocks import (
     first_tokens,
     random_order,
     raster_key,
-    require,
     scattered_blocks,
     step_uniforms,
     within,
 )
 from jepakit.masking.paper import check_paper, paper_blocks
-from jepakit.types import Hidden
+from jepakit.types import Hidden, require
 
 
 @dataclass(frozen=True, kw_only=True)

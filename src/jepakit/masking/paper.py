@@ -21,12 +21,11 @@ from jepakit.masking.blocks import (
     covered_tokens,
     first_tokens,
     raster_key,
-    require,
     step_uniforms,
     within,
 )
 from jepakit.random import Stream
-from jepakit.types import Hidden
+from jepakit.types import Hidden, require
 
 _NUM_TRIES = 20
 

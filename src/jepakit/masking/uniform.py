@@ -11,8 +11,8 @@ from einops import rearrange
 from jaxtyping import Int
 from torch import Tensor
 
-from jepakit.masking.blocks import Grid, random_order, require
-from jepakit.types import Hidden
+from jepakit.masking.blocks import Grid, random_order
+from jepakit.types import Hidden, require
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,8 +56,7 @@ class IJEPASIGReg(MaskedImageMethod):
     def __init__(self, config: IJEPASIGRegConfig, seed: int):
         encoder = config.encoder.build()
         sigreg = Term("encoder", SIGReg(num_slices=config.num_slices, seed=seed), config.sigreg_weight)
-        objective = Objective(
-            DISTANCES[config.distance], {"sigreg": sigreg})
+        objective = Objective(DISTANCES[config.distance], {"sigreg": sigreg})
         super().__init__(config, encoder, SharedTarget(encoder), objective, seed)
         self.positions = Stream(seed, "sigreg/positions")
         self.num_positions = min(config.num_positions, encoder.num_tokens)

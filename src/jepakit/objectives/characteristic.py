@@ -150,7 +150,7 @@ def _fill_table(table: Float[Tensor, "g s rows b"], angle: Float[Tensor, "g s b"
             torch.sin(angle, out=sin[0])
         elif power % 2 == 1:
             half = power // 2
-            torch.mul(sin[half], sin[half], out=cos[power]).mul_(-2).add_(1)
+            torch.addcmul(rows[0], sin[half], sin[half], value=-2, out=cos[power])  # 1 - 2 sin²
             torch.mul(sin[half], cos[half], out=sin[power]).mul_(2)
         else:
             torch.mul(cos[power - 1], cos[0], out=cos[power]).addcmul_(sin[power - 1], sin[0], value=-1)

@@ -32,7 +32,7 @@ class Axis:
         """Return the place of a value along the axis."""
         if self.is_log:
             return math.log(value / self.low) / math.log(self.high / self.low)
-        return (value - self.low) / (self.high - self.low)
+        return (value / 2 - self.low / 2) / (self.high / 2 - self.low / 2)  # halves cannot overflow
 
 
 def linear_axis(low: float, high: float, num_ticks: int = 4, *, snap: bool = True) -> Axis:
@@ -42,9 +42,10 @@ def linear_axis(low: float, high: float, num_ticks: int = 4, *, snap: bool = Tru
         >>> linear_axis(0.13, 0.88).ticks
         (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
     """
-    if high - low <= max(1e-9 * max(abs(low), abs(high)), 1 / LARGEST):  # flat, as far as an axis can tell
-        margin = abs(low) * 0.1 or 1.0
-        low, high = low - margin, low + margin
+    size = max(abs(low), abs(high))
+    if high - low <= max(1e-9 * size, 1 / LARGEST):  # flat, as far as an axis can tell
+        margin = 0.1 * size if size > 1 / LARGEST else 1.0
+        low, high = low - margin, high + margin
     step = _round_step((high - low) / num_ticks)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     ticks = tuple(round(i * step, 12) if step > 1e-9 else i * step for i in range(first, last + 1))
@@ -66,9 +67,14 @@ def log_axis(low: float, high: float) -> Axis:
     return Axis(10.0**first, 10.0**last, tuple(10.0**e for e in range(first, last + 1, stride)), is_log=True)
 
 
+def span(values: Sequence[float]) -> tuple[float, float]:
+    """Return the least and the greatest value, neither beyond `LARGEST`."""
+    return max(min(*values, LARGEST), -LARGEST), min(max(*values, -LARGEST), LARGEST)
+
+
 def value_axis(values: Sequence[float], *, may_log: bool = True) -> Axis:
     """Return the axis that shows these finite values best, logarithmic (if it may be) where they are far apart."""
-    low, high = max(min(values), -LARGEST), min(max(values), LARGEST)
+    low, high = span(values)
     if may_log and low > 1 / LARGEST and high / low >= LOG_FROM_RATIO:
         return log_axis(low, high)
     if low > 0 and low < 0.35 * high:

@@ -10,7 +10,7 @@ from itertools import accumulate
 
 from markupsafe import Markup
 
-from jepakit.report.axes import Axis, linear_axis, value_axis
+from jepakit.report.axes import Axis, linear_axis, span, value_axis
 from jepakit.report.wording import number, short
 
 Points = list[tuple[float, float | None]]
@@ -104,8 +104,8 @@ def line_chart(title: str, lines: Sequence[Line], look: Look | None = None) -> C
 
 def _span(xs: Sequence[float]) -> Axis | None:
     """Return the axis of x, from zero where the points begin near it; None where they all share one place."""
-    first, last = min(xs), max(xs)
-    first = 0.0 if 0 < first < 0.1 * last else first
+    first, last = span(xs)
+    first = 0.0 if 0 < first < 0.5 * last else first
     return linear_axis(first, last, 4, snap=False) if last > first else None
 
 
@@ -117,7 +117,7 @@ class _Frame:
     y: Axis
 
     def left(self, x: float) -> float:
-        share = 0.5 if self.x is None else self.x(x)
+        share = 0.5 if self.x is None else min(max(self.x(x), 0.0), 1.0)
         return LEFT + share * (WIDTH - LEFT - RIGHT)
 
     def top(self, y: float) -> float:
@@ -175,7 +175,7 @@ def _draw_hits(svg: ET.Element, frame: _Frame, lines: Sequence[Line], look: Look
     xs = sorted(told)
     xs = [xs[round(i * (len(xs) - 1) / (MAX_HITS - 1))] for i in range(MAX_HITS)] if len(xs) > MAX_HITS else xs
     for before, x, after in zip([xs[0], *xs], xs, [*xs[1:], xs[-1]], strict=False):
-        left, right = frame.left((before + x) / 2), frame.left((x + after) / 2)
+        left, right = frame.left(before / 2 + x / 2), frame.left(x / 2 + after / 2)
         left, right = (left, right) if right - left > 1 else (LEFT, WIDTH - RIGHT)
         place = {
             "x": f"{left:.1f}",

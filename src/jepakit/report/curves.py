@@ -43,7 +43,7 @@ def training_panels(material: Material) -> list[Panel]:
     curves = {
         name: [(float(row["step"]), finite(row.get(name))) for row in material.train] for name in (*TRAINING, *terms)
     }
-    told_twice = [name for name in terms if any(curves[name] == curves[other] for other in TRAINING)]
+    told_twice = [name for name in terms if any(_same(curves[name], curves[other]) for other in TRAINING)]
     panels = []
     for name in ("loss", *terms, *TRAINING[1:]):
         if name in told_twice:  # the only term of a loss is the loss
@@ -54,6 +54,12 @@ def training_panels(material: Material) -> list[Panel]:
         chart = line_chart(label, [Line(label, curves[name], style=0 if is_noisy else 5)], Look(smooth=is_noisy))
         panels += [Panel(label, known.meaning, chart)] if chart else []
     return panels
+
+
+def _same(points: Points, others: Points) -> bool:
+    """Return whether two curves would look the same."""
+    pairs = [(y, other) for (_, y), (_, other) in zip(points, others, strict=True)]
+    return all(y == other or (y and other and abs(y - other) <= 1e-3 * abs(y)) for y, other in pairs)
 
 
 def health_curves(material: Material) -> HealthCurves | None:

@@ -96,16 +96,17 @@ def _masks(arrays: Arrays) -> Gallery:
 
 
 def _views(arrays: Arrays) -> Gallery:
+    num_views = min(MOST_VIEWS, arrays["views"].shape[1])
+    most = MOST_TRIPLES if num_views == 2 else MOST_PAIRS
     cards = []
-    for i, image in enumerate(arrays["image"][:MOST_PAIRS]):
-        views = [Canvas(v, f"view of image {i + 1}").markup() for v in arrays["views"][i][:MOST_VIEWS]]
+    for i, image in enumerate(arrays["image"][:most]):
+        views = [Canvas(v, f"view of image {i + 1}").markup() for v in arrays["views"][i][:num_views]]
         cards.append(Card([Canvas(image, f"image {i + 1}").markup(), *views]))
     lead = (
         "Each image as it is, then the views that training makes of it. What differs between them, the embedding "
-        f"learns to ignore or is told about.{_of(len(arrays['image']), MOST_PAIRS)}"
+        f"learns to ignore or is told about.{_of(len(arrays['image']), most)}"
     )
-    width = 84 * (1 + min(MOST_VIEWS, arrays["views"].shape[1]))
-    return Gallery("views", "The views it learns from", "Views", lead, cards, card_width=width)
+    return Gallery("views", "The views it learns from", "Views", lead, cards, card_width=84 * (1 + num_views))
 
 
 def _reconstruction(arrays: Arrays) -> Gallery:

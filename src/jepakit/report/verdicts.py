@@ -57,7 +57,7 @@ def _verdict(step: int, stored: dict[str, Any]) -> Verdict:
         step=step,
         kind=kind,
         healthy=healthy if isinstance(healthy, bool) else None,
-        sentence=str(stored.get("sentence") or kind),
+        sentence=str(stored.get("sentence") or f"The embedding was judged {spaced(kind)}."),
         evidence=_sentences(stored.get("evidence")),
         advice=_sentences(stored.get("advice")),
     )

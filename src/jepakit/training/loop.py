@@ -98,18 +98,22 @@ class Trainer:
                 output, norm = self._update(wrapped, batch, step)
                 self.step = step + 1
                 self.num_images += len(batch)
-                is_last = self.step == self.config.num_steps
-                if self.step % self.config.log_every == 0 or is_last or (interrupt and self._stops_alone()):
+                if self._is_log_point() or (interrupt and self._stops_alone()):
                     self._refuse_non_finite(batch)
                     interval_s = time.perf_counter() - start
                     self.seconds += interval_s
                     self._log(output, norm, interval_s, self.step - logged_step)
                     stop = any_process(bool(interrupt))
-                    self._keep(force=is_last or stop)
+                    self._keep(force=stop)
                     start, logged_step = time.perf_counter(), self.step
                     if stop:
                         break
         return TrainingResult(self.step, self.seconds, interrupt.signal_number)
+
+    def _is_log_point(self) -> bool:
+        """Return whether this step's losses are read, which waits for the device."""
+        due = (self.config.log_every, self.config.health_every, self.config.num_steps)
+        return any(every and self.step % every == 0 for every in due)
 
     def _stops_alone(self) -> bool:
         """Return whether this process may leave between log points: alone it may, in a group all leave together."""
@@ -178,7 +182,7 @@ class Trainer:
         is_last = self.step == self.config.num_steps
         is_healthy = self._measure_health() if is_last or (every and self.step % every == 0) else None
         is_due = time.perf_counter() - self._saved_at >= self.config.save_every_s
-        if rank() == 0 and (force or is_healthy is not None or is_due):
+        if rank() == 0 and (force or is_last or is_healthy is not None or is_due):
             state = {"step": self.step, "seconds": self.seconds, "num_images": self.num_images}
             checkpoint.save(self.run, self.method, self.optimizer, state)
             if is_healthy:

@@ -13,9 +13,10 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from jepakit.random import Stream
+from jepakit.types import require
 from jepakit.views.color import COLOR, apply_color, clamp_valid, solarize
 from jepakit.views.geometry import affine_sample, blur_weights, crop_weights, resample
-from jepakit.views.preprocess import check_normalisation, full_precision, per_channel, require, to_channels
+from jepakit.views.preprocess import check_normalisation, full_precision, per_channel, to_channels
 from jepakit.views.view import PARAMS, View
 
 Range = tuple[float, float]

@@ -16,9 +16,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from jepakit.random import Stream
+from jepakit.types import require
 from jepakit.views.color import clamp_valid
 from jepakit.views.geometry import blur_weights, resample
-from jepakit.views.preprocess import full_precision, per_channel, require
+from jepakit.views.preprocess import full_precision, per_channel
 
 SEVERITIES: dict[str, tuple[float, float, float, float, float]] = {
     "noise": (0.08, 0.12, 0.18, 0.26, 0.38),  # standard deviation on pixel values in [0, 1]

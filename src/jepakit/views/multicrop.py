@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
+from jepakit.types import require
 from jepakit.views.augment import Augment
-from jepakit.views.preprocess import require
 from jepakit.views.view import View
 
 

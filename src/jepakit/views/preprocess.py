@@ -9,17 +9,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from jepakit.types import UserError
+from jepakit.types import UserError, require
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 LUMA = (0.299, 0.587, 0.114)
-
-
-def require(ok: bool, message: str) -> None:
-    """Raise `UserError` with this sentence unless `ok`."""
-    if not ok:
-        raise UserError(message)
 
 
 def check_normalisation(
