@@ -5,7 +5,7 @@
 The textbook materialises (samples, slices, knots) and leaves the rest to autograd. Each pass draws its directions: ours
 through `SIGReg`, the textbook through `torch.randn`. Times are medians of interleaved passes after a warm-up (so load
 from elsewhere meets all variants alike), with `--threads` threads. Peak memory is the largest sum of live allocations
-that torch's allocator reports during one pass beyond its inputs; beside it, for the eager variants on a CPU under Linux,
+that torch's allocator reports during one pass beyond its inputs; beside it, for the eager variants on a Linux CPU,
 stands the growth of a fresh process's resident set. Errors are root mean squares over seeds, of the value and of the
 gradient's norm, relative to the textbook in float64. `OMP_PROC_BIND=close` keeps two threads on two cores: without it
 some kernels put both on one, and every variant then waits for the scheduler.

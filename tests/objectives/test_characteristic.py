@@ -39,6 +39,13 @@ def test_gradcheck() -> None:
     assert torch.autograd.gradcheck(lambda z: characteristic_sums(z, directions, 0.4, 6), (z,))
 
 
+def test_a_second_derivative_is_refused() -> None:
+    z, directions = problem(4, 2, 3, 3)
+    (grad,) = torch.autograd.grad(characteristic_sums(z, directions, 0.4, 6)[1].sum(), z, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        grad.sum().backward()
+
+
 @pytest.mark.parametrize(("block_samples", "block_elements"), [(1, 1), (4, 8), (4, 13), (3, 200), (256, 2**16)])
 def test_blocks_of_any_size_give_the_same_sums(
     monkeypatch: pytest.MonkeyPatch, block_samples: int, block_elements: int
@@ -128,7 +135,7 @@ class Largest(TorchDispatchMode):
 
 
 def test_no_tensor_of_samples_by_slices_by_knots_is_made() -> None:
-    b, num_slices, num_knots = 1024, 512, 17
+    b, num_slices, num_knots = 1024, 1024, 17
     z, directions = problem(b, 1, 8, num_slices, torch.float32)
     with Largest() as largest:
         cos, sin = characteristic_sums(z, directions, 3 / 16, num_knots)

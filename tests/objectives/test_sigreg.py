@@ -120,6 +120,19 @@ def test_float32_inside_and_under_autocast() -> None:
     torch.testing.assert_close(z.grad.float(), exact.grad, rtol=1e-2, atol=1e-7)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_gives_the_same_directions_value_and_gradient() -> None:
+    results = []
+    for device in ("cpu", "cuda"):
+        z = (normal(300, 3, 16) * 0.7).to(device).requires_grad_()
+        value = SIGReg(num_slices=64)(z, 2)
+        value.backward()
+        results.append((SIGReg(num_slices=64).directions(2, z).cpu(), value.detach().cpu(), z.grad.cpu()))
+    for on_cpu, on_gpu in zip(*results, strict=True):
+        torch.testing.assert_close(on_cpu, on_gpu, rtol=1e-4, atol=1e-7)
+
+
 def test_compiled_in_one_graph_it_is_the_same() -> None:
     script = """
 import torch

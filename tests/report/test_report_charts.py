@@ -4,7 +4,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jepakit.report.axes import Axis, linear_axis, value_axis
@@ -25,6 +25,7 @@ from jepakit.report.charts import (
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(FINITE, min_size=1, max_size=6), st.booleans())
 def test_every_axis_holds_its_values(values: list[float], may_log: bool) -> None:
     axis = value_axis(values, may_log=may_log)
@@ -36,6 +37,7 @@ def test_every_axis_holds_its_values(values: list[float], may_log: bool) -> None
             assert -1e-6 <= axis(value) <= 1 + 1e-6
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.none() | FINITE), max_size=80))
 def test_any_curve_is_drawn_as_whole_xml_or_not_at_all(points: list[tuple[int, float | None]]) -> None:
     line = Line("a", sorted(((float(x), y) for x, y in points), key=lambda p: p[0]))

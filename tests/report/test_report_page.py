@@ -127,10 +127,15 @@ def test_page_is_light(full: Page) -> None:
 
 def test_skipped_files_are_all_named_and_harmless(full: Page) -> None:
     assert "3 files could not be read." in full.text
-    for entry in json.loads(json.dumps(["train/<script>.png", "train/a/broken.jpg", "train/zero.png"])):
+    for entry in ("train/<script>.png", "train/a/broken.jpg", "train/zero.png"):
         assert entry in full.text
     assert "<script>.png" not in full.source
     assert "train/&lt;script&gt;.png" in full.source
+
+
+def test_no_skipped_file_is_said_too(tmp_path: Path) -> None:
+    fake_runs.write_json(tmp_path / "skipped.json", [])
+    assert "No file was skipped." in page_of(tmp_path).text
 
 
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
@@ -176,7 +181,6 @@ def test_verdict_stands_first_with_evidence_and_advice(tmp_path: Path) -> None:
     ("kind", "healthy", "state"), [("healthy", True, "good"), ("watch", True, "watch"), ("odd", None, "open")]
 )
 def test_verdict_state_is_drawn(tmp_path: Path, kind: str, healthy: bool | None, state: str) -> None:
-    fake_runs.write_json(tmp_path / "x.json", None)
     Run(tmp_path).log({"kind": "health", "step": 1, "verdict": {"kind": kind, "healthy": healthy}})
     page = page_of(tmp_path)
     assert next(a["class"] for tag, a in page.elements if a.get("id") == "verdict") == f"verdict {state} alone"

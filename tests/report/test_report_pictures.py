@@ -96,6 +96,9 @@ def test_mask_cards_say_how_much_is_shown(tmp_path) -> None:
     gallery = galleries(Material(tmp_path, artifacts={"masks": arrays}))[0]
     assert [card.caption for card in gallery.cards] == [f"{m.mean():.0%} is shown" for m in arrays["context"]]
     assert gallery.questions == 4
+    hidden = re.search(r'd="([^"]*)" class="veil"', str(gallery.cards[0].pictures[0]))
+    cells = sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes(hidden[1])) / SIDE**2
+    assert cells == pytest.approx(1 - arrays["context"][0].mean(), abs=1e-3)
     asked = str(gallery.cards[0].pictures[1])
     assert asked.count('class="tint"') == int(arrays["targets"][0].any(axis=(1, 2)).sum())
 

@@ -70,6 +70,7 @@ class Loader:
         self.num_workers = default_num_workers() if num_workers is None else num_workers
         self.start_step = start_step
         self.in_memory = len(source) * channels * image_size * image_size <= memory_budget
+        self._pin = torch.cuda.is_available()
         self._progress = progress
         self._decoded: DecodedSet | None = None
         self._skipped: dict[int, Skipped] = {}
@@ -87,30 +88,30 @@ class Loader:
     def __iter__(self) -> Iterator[tuple[int, ImageBatch]]:
         place = rank(), world_size()
         steps = itertools.count(self.start_step)
-        requests = (self.order.share(step, *place) for step in steps)
+        requests = (self.order.share(step, *place).tolist() for step in steps)
         batches = self._from_memory(requests) if self.in_memory else self._from_workers(requests)
         yield from enumerate(batches, start=self.start_step)
 
-    def _from_memory(self, requests: Iterator[Tensor]) -> Iterator[ImageBatch]:
+    def _from_memory(self, requests: Iterator[list[int]]) -> Iterator[ImageBatch]:
         if self._decoded is None:
             self._decoded = decode_all(self.decoder, self.num_workers, self._progress)
             self._skipped = {skip.id: skip for skip in self._decoded.skipped}
-        decoded, pin = self._decoded, torch.cuda.is_available()
         for wanted in requests:
-            ids = wanted[decoded.readable[wanted]]
-            if not len(ids):
+            ids = [index for index in wanted if index not in self._skipped]
+            if not ids:
                 raise self._nothing_readable(wanted)
-            image = decoded.images.index_select(0, ids)
-            yield ImageBatch(image.pin_memory(), ids.pin_memory()) if pin else ImageBatch(image, ids)
+            image = self._decoded.images[ids]
+            yield self._batch(image.pin_memory() if self._pin else image, ids)
 
-    def _from_workers(self, requests: Iterator[Tensor]) -> Iterator[ImageBatch]:
-        for image, ids, skipped in decode_in_workers(
-            self.decoder, requests, self.num_workers, torch.cuda.is_available()
-        ):
+    def _from_workers(self, requests: Iterator[list[int]]) -> Iterator[ImageBatch]:
+        for image, ids, skipped in decode_in_workers(self.decoder, requests, self.num_workers, self._pin):
             self._skipped |= {skip.id: skip for skip in skipped}
-            if not len(ids):
-                raise self._nothing_readable(torch.tensor([skip.id for skip in skipped]))
-            yield ImageBatch(image, ids)
+            if not ids:
+                raise self._nothing_readable([skip.id for skip in skipped])
+            yield self._batch(image, ids)
 
-    def _nothing_readable(self, ids: Tensor) -> UserError:
-        return UserError(unreadable_sentence([self._skipped[index] for index in ids.tolist()], "images of a batch"))
+    def _batch(self, image: Tensor, ids: list[int]) -> ImageBatch:
+        return ImageBatch(image, torch.tensor(ids, dtype=torch.long, pin_memory=self._pin))
+
+    def _nothing_readable(self, ids: list[int]) -> UserError:
+        return UserError(unreadable_sentence([self._skipped[index] for index in ids], "images of a batch"))

@@ -1,6 +1,7 @@
 """Decode many images, in worker processes where that pays, and keep count of those that cannot be read."""
 
 import atexit
+import inspect
 import multiprocessing
 import os
 import signal
@@ -23,7 +24,7 @@ from jepakit.data.decode import Fit, check_form, pixels_to_uint8, to_uint8
 from jepakit.data.source import ImageSource, Skipped, Unreadable
 from jepakit.types import UserError
 
-Decoded = tuple[Tensor, Tensor, list[Skipped]]
+Decoded = tuple[Tensor, list[int], list[Skipped]]
 Progress = Callable[[int, int], None]
 _CHUNK = 64
 _ALONE_S = 0.5  # a set that this process decodes within this time is not worth starting workers for
@@ -54,19 +55,19 @@ class Decoder(Dataset[Decoded]):
     def __post_init__(self) -> None:
         check_form(self.channels, self.image_size, self.fit)
 
-    def __getitem__(self, ids: Int[Tensor, " q"]) -> Decoded:
-        """Return the images (b, c, h, w) that can be read, their ids (b,) in the order asked for, and the others."""
+    def __getitem__(self, ids: list[int]) -> Decoded:
+        """Return the images (b, c, h, w) that can be read, their ids in the order asked for, and the others."""
         pixels: list[Tensor] = []
         kept: list[int] = []
         skipped: list[Skipped] = []
-        for index in ids.tolist():
+        for index in ids:
             try:
                 pixels.append(self._decode(index))
                 kept.append(index)
             except Unreadable as error:
                 skipped.append(Skipped(self.source.name(index), error.reason, index))
         empty = torch.empty(0, self.channels, self.image_size, self.image_size, dtype=torch.uint8)
-        return torch.stack(pixels) if pixels else empty, torch.tensor(kept, dtype=torch.long), skipped
+        return torch.stack(pixels) if pixels else empty, kept, skipped
 
     def _decode(self, index: int) -> UInt8[Tensor, "c h w"]:
         image = self.source.read(index)
@@ -76,15 +77,15 @@ class Decoder(Dataset[Decoded]):
 
 
 def decode_in_workers(
-    decoder: Decoder, requests: Iterable[Tensor], num_workers: int, pin_memory: bool = False
+    decoder: Decoder, requests: Iterable[list[int]], num_workers: int, pin_memory: bool = False
 ) -> Iterator[Decoded]:
     """Answer requests (ids each) in order, working ahead in `num_workers` processes, or in this one if 0.
 
     Args:
         decoder: The source and the form.
-        requests: Ids of each answer; may be endless.
+        requests: Ids of each answer, as integers, which travel to a worker more cheaply than a tensor; may be endless.
         num_workers: Processes.
-        pin_memory: Give the answers in page-locked memory, from which a copy to the GPU need not be waited for.
+        pin_memory: Give the images in page-locked memory, from which a copy to the GPU need not be waited for.
 
     Raises:
         UserError: A worker process died.
@@ -106,7 +107,7 @@ def decode_in_workers(
     def leave() -> None:  # no worker may outlive this process, nor wait for its parent while that waits for it
         parent_leaves.value = 1
         left = alive()
-        if left is not None:
+        if left is not None and inspect.getgeneratorstate(left) != inspect.GEN_RUNNING:  # another thread may wait in it
             left.close()
 
     atexit.register(leave)
@@ -188,7 +189,8 @@ def decode_all(decoder: Decoder, num_workers: int, progress: Progress | None = N
 
 def _in_chunks(decoder: Decoder, num_workers: int) -> Iterator[Decoded]:
     """Decode a source in order: in this process for a moment, and what is then left in workers."""
-    chunks = iter(torch.arange(len(decoder.source)).split(_CHUNK))
+    num = len(decoder.source)
+    chunks = (list(range(start, min(start + _CHUNK, num))) for start in range(0, num, _CHUNK))
     end = time.perf_counter() + _ALONE_S
     for ids in chunks:
         yield decoder[ids]

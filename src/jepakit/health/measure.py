@@ -6,6 +6,7 @@ and a verdict refuses a reference with another one).
 
     dim, num_samples, num_groups              sizes, constant over a run
     variation                                 variance of all tokens over their mean square: 0 if everything is constant
+    token_std                                 square root of the variance of all tokens, mean over dimensions
     position_share sample_share interaction_share     where the variance of tokens lies; they add up to 1
     across_share across_share_min             share across samples at a position, mean and minimum over positions
     within_share                              share within samples
@@ -100,6 +101,7 @@ def _shares(z: Float[Tensor, "b g d"]) -> dict[str, float]:
     parts = variance_parts(z)
     return {
         "variation": float(share(parts.total, parts.mean_square)),
+        "token_std": float(parts.total.sqrt()),
         "position_share": float(share(parts.position, parts.total)),
         "sample_share": float(share(parts.sample, parts.total)),
         "interaction_share": float(share(parts.interaction, parts.total)),

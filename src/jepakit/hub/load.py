@@ -10,6 +10,8 @@ from jepakit.hub.names import build_method
 from jepakit.storage import Run, load_weights, read_model
 from jepakit.types import UserError
 
+CHECKPOINTS = ("last", "healthy")
+
 
 def load(path: Path | str, *, checkpoint: str = "last", device: str | torch.device = "cpu") -> Model:
     """Load a model from a run directory or from a folder that `save_pretrained` wrote.
@@ -24,21 +26,30 @@ def load(path: Path | str, *, checkpoint: str = "last", device: str | torch.devi
     """
     folder = Path(path)
     if not folder.is_dir():
-        raise UserError(f"{path} does not exist; give a run directory or a folder written by save_pretrained.")
+        raise UserError(
+            f"{path} does not exist or is no folder; give a run directory or a folder written by save_pretrained."
+        )
     if (folder / "model.safetensors").exists():
         description, weights = read_model(folder)
         origin: Path = folder
     else:
         description, weights, origin = _read_run(Run(folder), checkpoint)
+    if not isinstance(description.get("method"), dict):
+        raise UserError(f"{folder} holds no jepakit model: its config.json describes no method.")
     method = build_method(description["method"], int(description.get("seed", 0)), num_steps=1)
     load_weights(method, weights, origin)
     return Model(method.eval().to(device), description)
 
 
 def _read_run(run: Run, checkpoint: str) -> tuple[dict[str, Any], dict[str, torch.Tensor], Path]:
+    """Return a run's configuration, together with the checkpoint's name and step, its weights and where they lie."""
+    if checkpoint not in CHECKPOINTS:
+        raise UserError(f"A run has the checkpoints {' and '.join(map(repr, CHECKPOINTS))}, not {checkpoint!r}.")
     description = run.config()
     saved = run.load_checkpoint(checkpoint)
     if saved is None:
-        raise UserError(f"{run.path} has no checkpoint {checkpoint!r} yet; train it first.")
-    weights = {name.removeprefix("model."): t for name, t in saved[0].items() if name.startswith("model.")}
-    return description, weights, run.checkpoint_path(checkpoint)
+        why = "no verdict was better than collapse" if run.checkpoint_path().exists() else "train it first"
+        raise UserError(f"{run.path} has no checkpoint {checkpoint!r}: {why}.")
+    tensors, state = saved
+    weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
+    return description | {"checkpoint": checkpoint, "step": state["step"]}, weights, run.checkpoint_path(checkpoint)

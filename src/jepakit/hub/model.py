@@ -1,6 +1,6 @@
 """Let a trained method take what people have: paths, PIL images and uint8 arrays, besides prepared tensors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
-from jepakit.data import to_uint8
+from jepakit.data import Arrays, Unreadable, to_uint8
+from jepakit.data.decode import open_image, pixels_to_uint8
 from jepakit.types import UserError
 
 Images = Tensor | np.ndarray[Any, Any] | Image.Image | str | Path | Sequence[Any]
@@ -30,6 +31,9 @@ class Model:
         self.description = description
 
     def __getattr__(self, name: str) -> Any:
+        """Return what the method has under a name that this class does not have."""
+        if name == "method" or name.startswith("__"):  # asked for while a copy is being made, before there is a method
+            raise AttributeError(name)
         return getattr(self.method, name)
 
     def prepare(self, images: Images) -> Float[Tensor, "b c h w"]:
@@ -37,15 +41,13 @@ class Model:
 
         Args:
             images: Float tensors pass as they are. uint8 arrays or tensors (b, h, w), (b, c, h, w) or (b, h, w, c), a
-                PIL image, a path, or a sequence of these are decoded, resized and normalised.
+                PIL image, a path, or a sequence of paths, PIL images and uint8 arrays (h, w), (c, h, w) or (h, w, c)
+                are decoded, cut to squares, resized and normalised.
 
         Raises:
-            UserError: The images are of another type or shape.
+            UserError: The images are of another type or shape, or one of them cannot be read.
         """
-        if isinstance(images, Tensor) and images.is_floating_point():
-            return images.to(self.device)
-        prepared: Tensor = self.method.preprocess(self._pixels(images).to(self.device))
-        return prepared.to(self.method.dtype)
+        return torch.cat(list(self._parts(images)))
 
     @property
     def device(self) -> torch.device:
@@ -55,33 +57,51 @@ class Model:
     @torch.no_grad()
     def encode(self, images: Images, *, tokens: bool = False) -> Tensor:
         """Return pooled embeddings (b, d), or with `tokens` (b, n, d), of images in any form that `prepare` takes."""
-        parts = self.prepare(images).split(_CHUNK)
-        return torch.cat([self.method.encode(part, tokens=tokens).float() for part in parts])
+        return torch.cat([self.method.encode(part, tokens=tokens).float() for part in self._parts(images)])
 
     def energy(self, images: Images) -> Float[Tensor, " b"]:
         """Return how badly the hidden part of each image was predicted."""
-        return torch.cat([self.method.energy(part) for part in self.prepare(images).split(_CHUNK)])
+        return torch.cat([self.method.energy(part) for part in self._parts(images)])
+
+    def _parts(self, images: Images) -> Iterator[Float[Tensor, "b c h w"]]:
+        """Prepare images a few at a time, so that a large set never lies in memory as floats."""
+        if isinstance(images, Tensor) and images.is_floating_point():
+            yield from (part.to(self.device) for part in images.split(_CHUNK))
+            return
+        for part in self._pixels(images).split(_CHUNK):
+            prepared: Tensor = self.method.preprocess(part.to(self.device))
+            yield prepared.to(self.method.dtype)
 
     def _pixels(self, images: Images) -> UInt8[Tensor, "b c h w"]:
-        """Return uint8 pixels of images in any form, cut to the encoder's square where they are files."""
+        """Return uint8 pixels of images in any form, cut to the encoder's square where they come one by one."""
         if isinstance(images, (Tensor, np.ndarray)):
-            from jepakit.data import Arrays
-
             return Arrays(images).images
         if isinstance(images, (str, Path, Image.Image)):
             images = [images]
-        size, channels = self.method.preprocess.image_size, self.method.preprocess.channels
-        return torch.stack([to_uint8(_open(image), channels, size) for image in images])
-
-
-def _open(image: Any) -> Image.Image:
-    if isinstance(image, Image.Image):
-        return image
-    if isinstance(image, (str, Path)):
+        if len(images) == 0:
+            raise UserError("There are no images to encode: the given sequence is empty.")
+        channels, size = self.method.preprocess.channels, self.method.preprocess.image_size
         try:
-            return Image.open(image)
-        except FileNotFoundError as error:
-            raise UserError(f"{image} does not exist.") from error
-        except OSError as error:
-            raise UserError(f"{image} is no image that can be read: {error}.") from error
-    raise UserError(f"Images are paths, PIL images, uint8 arrays or float tensors, got {type(image).__name__}.")
+            return torch.stack([_decode(image, number, channels, size) for number, image in enumerate(images)])
+        except Unreadable as error:
+            raise UserError(f"{error.name}: {error.reason}.") from error
+
+
+def _decode(image: Any, number: int, channels: int, size: int) -> UInt8[Tensor, "c s s"]:
+    """Return one image's pixels as the encoder's square.
+
+    Raises:
+        Unreadable: It cannot be decoded.
+        UserError: It is absent, or nothing that could be an image.
+    """
+    if isinstance(image, (Tensor, np.ndarray)):
+        return pixels_to_uint8(Arrays(image[None]).images[0], channels, size, name=f"image {number}")
+    if isinstance(image, Image.Image):
+        return to_uint8(image, channels, size, name=f"image {number}")
+    if not isinstance(image, (str, Path)):
+        raise UserError(f"Images are paths, PIL images, uint8 arrays or float tensors, got {type(image).__name__}.")
+    try:
+        data = Path(image).read_bytes()
+    except OSError as error:
+        raise UserError(f"The image {str(image)!r} cannot be read: {error.strerror}.") from error
+    return to_uint8(open_image(data, str(image)), channels, size, name=str(image))

@@ -1,6 +1,5 @@
 """Say what is minimised: distances between embeddings, and the regularizers that keep them from collapsing."""
 
-from jepakit.objectives.characteristic import characteristic_sums as characteristic_sums
 from jepakit.objectives.distance import DISTANCES as DISTANCES
 from jepakit.objectives.distance import cosine as cosine
 from jepakit.objectives.distance import l1 as l1

@@ -15,11 +15,14 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
 _BLOCK_SAMPLES = 256  # float32 sums over more samples in one piece would cost more accuracy than all else here
-_BLOCK_ELEMENTS = 2**16  # projections in a block on a CPU: small enough for its cache, large enough to hide the calls
+_BLOCK_ELEMENTS = 2**17  # projections in a block on a CPU: small enough for its cache, large enough to hide the calls
 _BLOCK_ELEMENTS_DEVICE = 2**18  # elsewhere each call costs a launch; a large problem there gets 64 blocks
+
+_Block = tuple[slice, slice, slice]  # of samples, groups and directions
 
 
 def characteristic_sums(
@@ -30,7 +33,7 @@ def characteristic_sums(
     `x` are the projections of `z` on `directions`. Gradient flows to `z` alone, once (no second derivative).
 
     Args:
-        z: Embeddings in float32 or float64.
+        z: Embeddings in float32 or float64; call with autocast disabled.
         directions: One projection in each row, not necessarily of unit length.
         spacing: Distance between two knots.
         num_knots: How many knots, the one at zero included (its cosine sum is the number of samples).
@@ -100,6 +103,7 @@ class _Gram(torch.autograd.Function):
         return gram
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         z, directions = ctx.saved_tensors
         with torch.autocast(z.device.type, enabled=False):
@@ -116,15 +120,12 @@ def _project(z: Float[Tensor, "b g d"], directions: Float[Tensor, "s d"]) -> Flo
     return torch.matmul(directions, rearrange(z, "b g d -> g d b"))
 
 
-Block = tuple[slice, slice, slice]
-
-
-def _table_blocks(z: Tensor, directions: Tensor, powers: _Powers) -> Iterator[tuple[Block, Tensor, Tensor]]:
+def _table_blocks(z: Tensor, directions: Tensor, powers: _Powers) -> Iterator[tuple[_Block, Tensor, Tensor]]:
     """Yield (samples, groups, slices), their outer and inner table (g, s, rows, b); the next block overwrites both."""
     buffers: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
     for samples, groups, slices in _blocks(z, directions.shape[0]):
         x = _project(z[samples, groups], directions[slices])
-        if x.shape not in buffers:  # one shape, and a second for the rest
+        if x.shape not in buffers:  # one shape, and smaller ones for what is left over
             buffers[x.shape] = _new_table(x, powers.outer), _new_table(x, powers.inner)
         outer, inner = buffers[x.shape]
         _fill_table(inner, x)
@@ -157,7 +158,7 @@ def _fill_table(table: Float[Tensor, "g s rows b"], angle: Float[Tensor, "g s b"
             torch.mul(sin[power - 1], cos[0], out=sin[power]).addcmul_(cos[power - 1], sin[0])
 
 
-def _blocks(z: Tensor, num_slices: int) -> Iterator[Block]:
+def _blocks(z: Tensor, num_slices: int) -> Iterator[_Block]:
     """Yield (samples, groups, slices) that cover all projections in pieces."""
     num_samples, num_groups = z.shape[0], z.shape[1]
     budget = _BLOCK_ELEMENTS

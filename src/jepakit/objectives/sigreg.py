@@ -33,8 +33,8 @@ def sliced_epps_pulley(
     """Return the Epps-Pulley statistic divided by the number of samples, averaged over slices and groups.
 
     The value is that of the samples of all processes, exact with uneven shares, and so is the gradient under the
-    convention of `jepakit.collectives`. Computed in float32 (float64 for float64 input), also under autocast. Faster
-    still as `torch.compile(sliced_epps_pulley)`.
+    convention of `jepakit.collectives`. Computed in float32 (float64 for float64 input), also under autocast; on CUDA
+    its matrix products follow torch's setting for float32. Faster still as `torch.compile(sliced_epps_pulley)`.
 
     Args:
         z: Embeddings; each group's samples are tested apart.

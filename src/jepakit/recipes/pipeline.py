@@ -4,6 +4,7 @@ import datetime
 import math
 import os
 import platform
+import shlex
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -16,10 +17,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from jepakit.collectives import rank
-from jepakit.data import ImageSource, Loader, Skipped
+from jepakit.data import ImageSource, Loader, Skipped, read_all
 from jepakit.recipes.config import ImageRecipe
-from jepakit.recipes.splits import Sources, open_sources, read_health
-from jepakit.storage import Run, config_to_dict, write_json
+from jepakit.recipes.splits import Sources, open_sources
+from jepakit.storage import Run, config_to_dict, read_json, write_json
 from jepakit.training import Trainer, TrainingResult
 from jepakit.training.distributed import process_group
 from jepakit.training.monitor import Monitor
@@ -30,11 +31,19 @@ from jepakit.views import Augment, Preprocess
 
 @dataclass(frozen=True)
 class Trained:
-    """Hold what training leaves: the method in memory, where it stands, and the sources it came from."""
+    """Hold what training leaves.
+
+    Args:
+        method: The method in memory.
+        result: Where training stands.
+        sources: The images it came from, divided.
+        is_main: Whether this process is the one that writes; of several, one is.
+    """
 
     method: Any
     result: TrainingResult
     sources: Sources
+    is_main: bool = True
 
 
 def train(recipe: ImageRecipe, out: Path | str, progress: Progress | None = None) -> Trained:
@@ -51,26 +60,31 @@ def train(recipe: ImageRecipe, out: Path | str, progress: Progress | None = None
     run = Run(out)
     with ExitStack() as stack:
         local_rank = stack.enter_context(process_group())
-        sources = open_sources(recipe.data)
-        if rank() == 0:
-            stack.enter_context(run.locked())
-            run.claim(config_to_dict(recipe))
+        is_main = rank() == 0
         device = choose_device(recipe.training.device, local_rank)
-        if rank() == 0:
-            write_json(run.file("env.json"), environment(device))
+        sources = open_sources(recipe.data)
+        if is_main:
+            stack.enter_context(run.locked())
+            if run.file("config.json").exists():
+                run.claim(config_to_dict(recipe))  # refuse another configuration before anything is decoded
         method = recipe.method.build(seed=recipe.seed, num_steps=recipe.training.num_steps).to(device)
         if recipe.training.compile:
             compile_networks(method)
-        loader = _loader(recipe, sources, method.preprocess.channels)
-        health = read_health(sources, recipe.data, method.preprocess.channels, recipe.training.num_workers)
+        channels, size = method.preprocess.channels, recipe.data.stored_size
+        loader = _loader(recipe, sources, channels)
+        health, _, skipped = read_all(sources.health, channels, size, recipe.training.num_workers)
+        if is_main:
+            run.claim(config_to_dict(recipe))  # a run that cannot begin leaves no configuration behind
+            write_json(run.file("env.json"), environment(device))
+            note_skipped(run, skipped)
         monitor = Monitor(*health_inputs(method, health.to(device)))
         trainer = Trainer(
             method, recipe.training, run, loader.from_step, monitor=monitor, progress=progress or Silent()
         )
         result = trainer.fit()
-        if rank() == 0:
+        if is_main:
             note_skipped(run, loader.skipped)
-    return Trained(method, result, sources)
+    return Trained(method, result, sources, is_main)
 
 
 def train_in_memory(
@@ -84,6 +98,10 @@ def train_in_memory(
         seed: Seed of weights and of every draw.
         num_steps: Steps; None takes the recipe's.
         batch_size: Images a step; None takes the recipe's, or the number of images where there are fewer.
+
+    Raises:
+        KeyboardInterrupt: Training was interrupted: a half-trained method is not passed off as a trained one.
+        UserError: There are too few images, or a loss was not finite.
     """
     steps = num_steps or recipe.training.num_steps
     training = replace(
@@ -101,7 +119,9 @@ def train_in_memory(
         source, training.batch_size, method.preprocess.channels, recipe.data.stored_size, seed, training.num_workers
     )
     with tempfile.TemporaryDirectory() as folder:
-        Trainer(method, training, Run(folder), loader.from_step).fit()
+        result = Trainer(method, training, Run(folder), loader.from_step).fit()
+    if result.interrupted_by is not None:
+        raise KeyboardInterrupt
     return method
 
 
@@ -141,8 +161,11 @@ def health_inputs(
 
 
 def note_skipped(run: Run, skipped: list[Skipped]) -> None:
-    """Write the files that could not be read, for the report."""
-    write_json(run.file("skipped.json"), [{"name": skip.name, "reason": skip.reason} for skip in skipped])
+    """Add files that could not be read to those that the report names, each once."""
+    path = run.file("skipped.json")
+    noted: list[dict[str, str]] = read_json(path) if path.exists() else []
+    found = [{"name": skip.name, "reason": skip.reason} for skip in skipped]
+    write_json(path, noted + [skip for skip in found if skip not in noted])
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -150,7 +173,7 @@ def environment(device: torch.device) -> dict[str, Any]:
     from jepakit import __version__
 
     return {
-        "command": " ".join(["jepakit", *sys.argv[1:]]) if sys.argv[0].endswith("jepakit") else " ".join(sys.argv),
+        "command": _command(Path(sys.argv[0])),
         "jepakit": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -160,3 +183,9 @@ def environment(device: torch.device) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def _command(program: Path) -> str:
+    """Return the command line that started this process, as one would type it again."""
+    is_ours = program.name == "jepakit" or (program.parent.name, program.name) == ("jepakit", "__main__.py")
+    return shlex.join(["jepakit", *sys.argv[1:]] if is_ours else ["python", *sys.argv])

@@ -1,10 +1,13 @@
 """Score a trained method beside its floors: random initial weights, raw pixels, augmented raw pixels, chance."""
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
+from torch.nn import functional as F
 
 from jepakit.evaluation import (
     Arm,
@@ -14,16 +17,17 @@ from jepakit.evaluation import (
     augmented_pixels_arm,
     encoder_arm,
     evaluate_arms,
+    pixels,
     pixels_arm,
 )
-from jepakit.hub import build_method
 from jepakit.nn import ViT
 from jepakit.recipes.splits import Probing
-from jepakit.storage import config_to_dict
 from jepakit.views import Augment, corrupt, kept_patches
 
 LAYER = "last layer, after the final norm"
 POOLING = "mean of tokens"
+MAX_PIXEL_SIZE = 32
+"""Side in pixels above which the floors of raw pixels see smaller images: a probe cannot be fitted to 150,000 numbers."""
 
 
 def score(method: Any, probing: Probing, config: EvaluationConfig, num_pixel_copies: int = 4) -> Evaluation:
@@ -32,62 +36,121 @@ def score(method: Any, probing: Probing, config: EvaluationConfig, num_pixel_cop
     Args:
         method: The trained method, in eval mode.
         probing: Labelled images; its split must be the one that `config` names.
-        config: The rule.
+        config: The rule; shots for which a class has too few images are left out.
         num_pixel_copies: Augmented copies of each training image that the floor of augmented pixels sees.
     """
-    images = probe_images(probing, config)
-    untrained = build_method(config_to_dict(method.config), seed=method.seed, num_steps=1).eval()
+    config = feasible(config, probing)
+    images = probe_images(probing, config, patch_grid(method, probing.train.images.shape[-1]))
+    untrained = method.config.build(seed=method.seed, num_steps=1).eval()
+    size = min(method.preprocess.image_size, MAX_PIXEL_SIZE)
     arms = {
         "jepa": network_arm(method, images, config),
-        "random init": network_arm(untrained, images, config, is_floor=True),
-        "raw pixels": pixels_arm(images),
+        "random init": network_arm(untrained.to(device_of(method)), images, config, is_floor=True),
+        "raw pixels": raw_pixels_arm(images),
         "augmented raw pixels": augmented_pixels_arm(
-            images, pixel_augment(method), method.preprocess, num_pixel_copies
+            images, pixel_augment(method, size), replace(method.preprocess, image_size=size), num_pixel_copies
         ),
     }
     return evaluate_arms(arms, probing.train.labels, probing.test.labels, len(probing.train.class_names), config)
 
 
-def probe_images(probing: Probing, config: EvaluationConfig) -> Images:
-    """Return the labelled images in the form that every arm of an evaluation takes."""
+def feasible(config: EvaluationConfig, probing: Probing) -> EvaluationConfig:
+    """Return the rule without the shots for which some class has too few labelled images."""
+    labels, num_classes = probing.train.labels, len(probing.train.class_names)
+    smallest = int(torch.bincount(labels, minlength=num_classes).min())
+    shots = tuple(k for k in config.shots if k <= smallest)
+    return replace(config, shots=shots, probes=tuple(p for p in config.probes if shots or p != "kshot"))
+
+
+def probe_images(probing: Probing, config: EvaluationConfig, grid: tuple[int, int] = (8, 8)) -> Images:
+    """Return the labelled images in the form that every arm of an evaluation takes.
+
+    Args:
+        probing: Labelled images.
+        config: The rule; without corruptions none are prepared.
+        grid: Rows and columns of the patches that the corruption `patch_drop` drops.
+    """
     return Images(
         train=probing.train.images,
         test=probing.test.images,
         train_ids=torch.arange(len(probing.train)),
         test_ids=torch.arange(len(probing.test)),
-        corrupt=corrupt if config.corruptions else None,
+        corrupt=partial(corrupt, grid=grid) if config.corruptions else None,
         seed=config.seed,
     )
 
 
+def patch_grid(method: Any, size: int) -> tuple[int, int]:
+    """Return the patches that are dropped from images of this side: a ViT's own where they fit, else about 8 by 8."""
+    if isinstance(method.encoder, ViT) and all(size % side == 0 for side in method.encoder.grid):
+        return method.encoder.grid
+    side = next(side for side in (8, 7, 6, 5, 4, 3, 2, size) if size % side == 0)
+    return side, side
+
+
 def network_arm(method: Any, images: Images, config: EvaluationConfig, is_floor: bool = False) -> Arm:
     """Return a network's arm: pooled features, tokens where an attentive probe is asked for, dropped patches."""
+    device = device_of(method)
+
+    def prepare(image: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c s s"]:
+        prepared: Tensor = method.preprocess(image.to(device))
+        return prepared.to(method.dtype)
+
     return encoder_arm(
         images,
         method.encode,
-        method.preprocess,
+        prepare,
         LAYER,
         POOLING,
         is_floor,
-        encode_tokens=(lambda x: method.encode(x, tokens=True)) if "attentive" in config.probes else None,
-        drop_tokens=_drop_tokens(method) if isinstance(method.encoder, ViT) else None,
+        encode_tokens=partial(method.encode, tokens=True) if "attentive" in config.probes else None,
+        drop_tokens=_drop_tokens(method, config.seed) if isinstance(method.encoder, ViT) else None,
     )
 
 
-def _drop_tokens(method: Any) -> Any:
+def device_of(method: Any) -> torch.device:
+    """Return where a method's weights are."""
+    device: torch.device = next(method.parameters()).device
+    return device
+
+
+def _drop_tokens(method: Any, seed: int) -> Any:
     """Return how a ViT encodes images of which it is given only some patches."""
 
     def encode(x: Float[Tensor, "b c h w"], ids: Int[Tensor, " b"], severity: int) -> Float[Tensor, "b d"]:
-        tokens: Tensor = method.encoder(x, kept_patches(severity, ids, method.encoder.grid))
+        kept = kept_patches(severity, ids.to(x.device), method.encoder.grid, seed)
+        tokens: Tensor = method.encoder(x, kept)
         return tokens.mean(dim=1)
 
     return encode
 
 
-def pixel_augment(method: Any) -> Any:
-    """Return the method's own augmentation of training images, at the size of its preprocessing."""
+def raw_pixels_arm(images: Images) -> Arm:
+    """Return the floor of raw pixels, of images made smaller where they are larger than `MAX_PIXEL_SIZE`."""
+    if images.train.shape[-1] <= MAX_PIXEL_SIZE:
+        return pixels_arm(images)
+    return Arm(
+        train=pixels(_smaller(images.train))[:, None],
+        test=pixels(_smaller(images.test)),
+        layer="raw pixels",
+        pooling=f"none; resized to {MAX_PIXEL_SIZE}x{MAX_PIXEL_SIZE}",
+        is_floor=True,
+        corrupted=None
+        if images.corrupt is None
+        else lambda kind, severity: pixels(_smaller(images.corrupted(kind, severity))),
+    )
+
+
+def _smaller(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c s s"]:
+    side = (MAX_PIXEL_SIZE, MAX_PIXEL_SIZE)
+    parts = [F.interpolate(part.float(), side, mode="bilinear", antialias=True) for part in images.split(256)]
+    return torch.cat([part.round().clamp(0, 255).to(torch.uint8) for part in parts])
+
+
+def pixel_augment(method: Any, image_size: int) -> Any:
+    """Return the method's own augmentation of training images, at another size."""
     views = getattr(method, "views", None)
-    augment: Augment = views.global_ if views is not None else method.augment
+    augment: Augment = replace(views.global_ if views is not None else method.augment, image_size=image_size)
 
     def copies(image: UInt8[Tensor, "n c h w"], ids: Int[Tensor, " n"], copy: int) -> Float[Tensor, "n c h w"]:
         return augment(image, ids, copy).image

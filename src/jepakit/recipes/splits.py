@@ -1,10 +1,12 @@
 """Divide images into what training sees, what health is measured on, and what probes learn from and are tested on.
 
 The test split never reaches training, and the probes see it only when a run is finished (`final`); choices are made on
-the development split, which is cut from the probes' training part.
+the development split, which is cut from the probes' training part. Sources are divided before a single image is
+decoded, so a file that cannot be read never moves another image across a border.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import UInt8
@@ -27,17 +29,17 @@ class Probing:
 
 @dataclass(frozen=True)
 class Sources:
-    """Hold the opened sources and which of their images go where.
+    """Hold the opened sources, divided.
 
     Args:
         train: Images to learn from, without those held out.
         health: Held-out images without labels.
-        probe: The labelled set of the probes, or None.
-        test: A labelled test set of its own, or None where one is cut from `probe`.
+        probe: Labelled images from which the probes learn; None without labels.
+        test: The labelled test split; None without labels.
     """
 
-    train: ImageSource
-    health: ImageSource
+    train: Subset
+    health: Subset
     probe: ImageSource | None
     test: ImageSource | None
 
@@ -46,36 +48,69 @@ def open_sources(data: ImageData) -> Sources:
     """Open the images of a run and hold out what training must not see.
 
     Raises:
-        UserError: A source cannot be opened, or is too small to be divided.
+        UserError: A source cannot be opened, is too small to be divided, or holds the test images of another one.
     """
-    labels = {"auto": True, "none": False}.get(data.labels, data.labels)
-    whole = _open_with_labels(data.train, labels if data.probe is None else False, data)
-    probe = whole if data.probe is None else open_source(data.probe, labels=labels or True, column=data.column)
-    test = None if data.test is None else open_source(data.test, labels=labels or True, column=data.column)
-    if data.probe is None and test is None and whole.labels is not None:
-        kept, _ = split(whole.labels, data.test_fraction, data.split_seed)
-    else:
-        kept = torch.arange(len(whole))
+    _refuse_leaks(data)
+    whole = _open_train(data)
+    test = None if data.test is None else _open_labelled(data.test, data)
+    probe = None if data.probe is None else _open_labelled(data.probe, data)
+    if probe is None and data.labels != "none" and whole.labels is not None:
+        probe = whole
+    kept = torch.arange(len(whole))
+    if probe is None and test is not None:
+        raise UserError(f"data.test is {data.test!r}, but there are no labels to fit probes by; give --data.probe.")
+    if probe is not None and test is None:
+        assert probe.labels is not None
+        fit_idx, test_idx = split(probe.labels, data.test_fraction, data.split_seed)
+        kept = fit_idx if probe is whole else kept
+        probe, test = Subset(probe, fit_idx), Subset(probe, test_idx)
     num_health = min(data.num_health, len(kept) // 5)
     if num_health < 2:
         raise UserError(f"{data.train} has {len(kept)} images to learn from; at least 10 are needed.")
     rest, health = split(len(kept), num_health / len(kept), data.split_seed)
-    return Sources(
-        train=Subset(whole, kept[rest]),
-        health=Subset(whole, kept[health]),
-        probe=probe if probe.labels is not None else None,
-        test=test,
-    )
+    return Sources(Subset(whole, kept[rest]), Subset(whole, kept[health]), probe, test)
 
 
-def _open_with_labels(spec: str, labels: bool | str, data: ImageData) -> ImageSource:
-    """Open the training images with their labels, or without where `auto` finds none."""
+def _open_train(data: ImageData) -> ImageSource:
+    """Open the training images, with their labels where these are to be probed by; `auto` takes what it finds."""
+    if data.probe is not None or data.labels == "none":
+        return open_source(data.train, labels=False, column=data.column)
+    if data.labels != "auto":
+        return open_source(data.train, labels=data.labels, column=data.column)
     try:
-        return open_source(spec, labels=labels, column=data.column)
+        source = open_source(data.train, labels=True, column=data.column)
     except UserError:
-        if data.labels != "auto" or labels is False:
-            raise
-        return open_source(spec, labels=False, column=data.column)
+        source = open_source(data.train, labels=False, column=data.column)
+    if source.class_names is not None and len(source.class_names) < 2:  # one folder of images is no class
+        return open_source(data.train, labels=False, column=data.column)
+    return source
+
+
+def _open_labelled(spec: str, data: ImageData) -> ImageSource:
+    """Open a labelled set of its own, whose labels are always wanted."""
+    return open_source(spec, labels=True if data.labels in ("auto", "none") else data.labels, column=data.column)
+
+
+def _refuse_leaks(data: ImageData) -> None:
+    """Refuse paths by which training, or the probes, would see the images on which results are tested.
+
+    Raises:
+        UserError: It names the two.
+    """
+    name, hidden = ("test", data.test) if data.test is not None else ("probe", data.probe)
+    if hidden is None:
+        return
+    seen = {"train": data.train} | ({"probe": data.probe} if name == "test" and data.probe is not None else {})
+    for other, spec in seen.items():
+        if _overlap(Path(spec).resolve(), Path(hidden).resolve()):
+            raise UserError(
+                f"data.{other} {spec!r} and data.{name} {hidden!r} share images, and results are tested on the latter; "
+                f"give sets apart, or leave --data.{name} out and a test split is cut off before training."
+            )
+
+
+def _overlap(a: Path, b: Path) -> bool:
+    return a == b or a in b.parents or b in a.parents
 
 
 def read_health(sources: Sources, data: ImageData, channels: int, num_workers: int) -> UInt8[Tensor, "b c h w"]:
@@ -85,23 +120,14 @@ def read_health(sources: Sources, data: ImageData, channels: int, num_workers: i
 
 def read_probing(sources: Sources, data: ImageData, channels: int, num_workers: int, *, final: bool) -> Probing | None:
     """Decode the labelled images: train and test where `final`, else train and development; None without labels."""
-    if sources.probe is None:
+    train, test = sources.probe, sources.test
+    if train is None or test is None:
         return None
-    whole, skipped = read_labelled(sources.probe, channels, data.stored_size, num_workers)
-    if sources.test is not None:
-        train_idx = torch.arange(len(whole))
-        test, skipped_test = read_labelled(sources.test, channels, data.stored_size, num_workers)
-        test = test.with_classes(whole.class_names)
-        skipped = skipped + skipped_test
-    else:
-        train_idx, test_idx = split(whole.labels, data.test_fraction, data.split_seed)
-        test = whole.select(test_idx)
-    if final:
-        return Probing(whole.select(train_idx), test, "test", skipped)
-    return _development(whole.select(train_idx), data, skipped)
-
-
-def _development(train: LabelledImages, data: ImageData, skipped: list[Skipped]) -> Probing:
-    """Cut the development split off the probes' training part."""
-    fit_idx, dev_idx = split(train.labels, data.dev_fraction, data.split_seed + 1)
-    return Probing(train.select(fit_idx), train.select(dev_idx), "dev", skipped)
+    if not final:
+        assert train.labels is not None
+        fit_idx, dev_idx = split(train.labels, data.dev_fraction, data.split_seed + 1)
+        train, test = Subset(train, fit_idx), Subset(train, dev_idx)
+    learnt, skipped = read_labelled(train, channels, data.stored_size, num_workers)
+    asked, skipped_too = read_labelled(test, channels, data.stored_size, num_workers)
+    asked = asked.with_classes(learnt.class_names)
+    return Probing(learnt, asked, "test" if final else "dev", skipped + skipped_too)

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,12 +48,24 @@ def find_recipe(name: str) -> Callable[[], ImageRecipe]:
 
 def _from_file(path: Path, function: str) -> Callable[[], ImageRecipe]:
     """Run a user's own file, which the user named outright, and return its function."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    name = f"jepakit_recipe_{path.stem}"  # no name of a library, so that the file can be called like one
+    spec = importlib.util.spec_from_file_location(name, path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise UserError(f"{path} does not exist; give a recipe's name or path/to/file.py:function.")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses of the file look themselves up there
     spec.loader.exec_module(module)
     recipe = vars(module).get(function)
     if not callable(recipe):
-        raise UserError(f"{path} defines no function {function!r}.")
-    return recipe
+        defined = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        nearest = difflib.get_close_matches(function, defined, 1)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
+        raise UserError(f"{path} defines no function {function!r}{hint}")
+
+    def build() -> ImageRecipe:
+        built = recipe()
+        if not isinstance(built, ImageRecipe):
+            raise UserError(f"{function} of {path} must return an ImageRecipe, got {type(built).__name__}.")
+        return built
+
+    return build

@@ -20,6 +20,7 @@ from jepakit.training import checkpoint
 from jepakit.training.config import TrainingConfig
 from jepakit.training.distributed import any_process, wrap
 from jepakit.training.interrupt import Interrupt
+from jepakit.training.memory import keep_freed_memory
 from jepakit.training.monitor import Monitor
 from jepakit.training.optimizer import Optimizer
 from jepakit.training.precision import autocast
@@ -73,6 +74,8 @@ class Trainer:
         self.monitor = monitor
         self.progress = progress or Silent()
         self.device = next(method.parameters()).device
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.optimizer = Optimizer(self.method.param_groups(), config, self.device)
         self.step = 0
         self.seconds = 0.0
