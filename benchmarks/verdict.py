@@ -1,6 +1,6 @@
 """Test the health verdict on trainings that were spoilt on purpose and on honest ones, and print a confusion table.
 
-    python benchmarks/verdict.py --out runs/verdict                       everything, about an hour on 2 cores
+    python benchmarks/verdict.py --out runs/verdict                       everything, about half an hour on 2 free cores
     python benchmarks/verdict.py --out runs/verdict --seeds 1 --only digits
 
 Four collapses are provoked by really training small models badly, each on more than one method or data set:
@@ -12,7 +12,7 @@ Four collapses are provoked by really training small models badly, each on more 
 
 The thresholds of `jepakit.health.Thresholds` were set on the cases marked "set" (I-JEPA with SIGReg on the digits) and
 on nothing else; all other cases test them. A cell (case, seed) is trained once and its measurements are kept in a JSON
-record, so a rerun computes what is missing and verdicts follow the thresholds of the day. CIFAR-10 is read at 16x16
+record, so a rerun computes what is missing and verdicts follow the thresholds of the day. CIFAR-10 is read at 12x12
 pixels from `--data`; without it those cases are left out.
 """
 
@@ -75,7 +75,7 @@ class Case:
     data: str
     expected: str
     build: Build
-    num_steps: int = 800
+    num_steps: int = 600
     learning_rate: float = 2e-3
     sets: bool = False
 
@@ -125,11 +125,11 @@ def pixels(size: int, channels: int, seed: int, steps: int) -> Any:
 
 
 def lejepa(weight: float = 10.0) -> Build:
-    """Return LeJEPA with four global views."""
+    """Return LeJEPA with two global views."""
 
     def build(size: int, channels: int, seed: int, steps: int) -> Any:
         parts = convolutional(size, channels)
-        views = MultiCrop(global_=parts.pop("augment"), num_global=4)
+        views = MultiCrop(global_=parts.pop("augment"), num_global=2)
         return LeJEPAConfig(**parts, views=views, sigreg_weight=weight, num_slices=64).build(seed, steps)
 
     return build
@@ -204,7 +204,13 @@ CASES = (
     Case("ijepa-sigreg", "digits", "healthy", ijepa_sigreg(), sets=True),
     Case("ijepa-sigreg, no regularizer", "digits", "total", ijepa_sigreg(0.0), sets=True),
     Case("ijepa-sigreg, pooled", "digits", "positional", spoilt(PooledOverPositions, 2.0), sets=True),
-    Case("ijepa-sigreg, mean token", "digits", "per_sample_constant", spoilt(EveryTokenTheMean, 1.0, open_mean), sets=True),
+    Case(
+        "ijepa-sigreg, mean token",
+        "digits",
+        "per_sample_constant",
+        spoilt(EveryTokenTheMean, 1.0, open_mean),
+        sets=True,
+    ),
     Case("ijepa-sigreg, one direction", "digits", "dimensional", spoilt(IJEPASIGReg, 10.0, one_direction), sets=True),
     Case("pixels", "digits", "healthy", pixels),
     Case("transform", "digits", "healthy", transform()),
@@ -225,18 +231,16 @@ CASES = (
 
 
 def load(name: str, data: Path) -> Tensor:
-    """Return the source images of a data set: all digits, or the first 2,000 CIFAR-10 images at 16x16."""
+    """Return the source images of a data set: all digits, or the first 2,000 CIFAR-10 images at 12x12."""
     if name == "digits":
         return read_all(open_source("digits"), 1, 8, 0)[0]
     source = open_source(data / "cifar10-train.parquet")
-    return read_all(Subset(source, range(2000)), 3, 16, 0)[0]
+    return read_all(Subset(source, range(2000)), 3, 12, 0)[0]
 
 
 def train(method: Any, images: Tensor, seed: int, num_steps: int, learning_rate: float) -> None:
     """Train in fp32 with AdamW, a short warm-up and a cosine."""
-    groups = [
-        {"params": g["params"], "weight_decay": 0.01 if g["decay"] else 0.0} for g in method.param_groups()
-    ]
+    groups = [{"params": g["params"], "weight_decay": 0.01 if g["decay"] else 0.0} for g in method.param_groups()]
     optimizer = torch.optim.AdamW(groups, lr=learning_rate)
     order, per_epoch = Stream(seed, "order"), len(images) // BATCH
     method.train()
@@ -314,7 +318,8 @@ def main() -> None:
     for sets in (True, False):
         for with_reference in (True, False):
             words = ("set on" if sets else "tested on") + (", with" if with_reference else ", without")
-            print(f"\nthresholds {words} a random-start reference\n{table(records, with_reference=with_reference, sets=sets)}")
+            counts = table(records, with_reference=with_reference, sets=sets)
+            print(f"\nthresholds {words} a random-start reference\n{counts}")
 
 
 if __name__ == "__main__":

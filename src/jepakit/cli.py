@@ -4,22 +4,32 @@ Only the chosen command is imported and typed, so `jepakit --help` needs no torc
 user's error (one sentence, no traceback), 1 on a fault of ours, 128 + signal where a run was interrupted and saved.
 """
 
+import contextlib
 import difflib
+import errno
+import io
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 COMMANDS = {
     "train": "RECIPE [--out DIR] [--option value ...]   train a recipe; the same command again goes on",
-    "evaluate": "RUN [--final]      score a run's encoder beside its floors",
-    "embed": "MODEL IMAGES OUT   write embeddings of a folder, table or saved dataset (.npy + .csv, or .parquet)",
-    "compare": "RUN RUN ...        paired differences between runs, and what differs in their settings",
-    "report": "RUN                rebuild report.html from a run's files",
-    "doctor": "what this machine can do, and what stands in the way",
-    "demo": "[--quick]          learn to see digits in a minute or two, with a report",
+    "evaluate": "RUN [--final]          score a run's encoder beside its floors",
+    "embed": "MODEL IMAGES OUT       write embeddings of a folder, table or saved dataset (.npy + .csv, or .parquet)",
+    "compare": "RUN RUN ... [--final]  paired differences between runs, and what differs in their settings",
+    "report": "RUN                    rebuild report.html from a run's files",
+    "doctor": "                       what this machine can do, and what stands in the way",
+    "demo": "[--quick]              learn to see digits in a minute or two, with a report",
 }
 USAGE = "jepakit: learn by predicting embeddings.\n\nusage: jepakit COMMAND ...   (jepakit COMMAND --help for its options)\n\n"
+_USERS_ERRNO = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
+)
+"""What the system may refuse because of a path or a disk that the user chose."""
 
 
 def run(arguments: list[str]) -> int:
@@ -34,16 +44,22 @@ def run(arguments: list[str]) -> int:
         say(__version__)
         return 0
     if name not in COMMANDS:
-        nearest = difflib.get_close_matches(name, COMMANDS, 1)
-        return complain(
-            f"There is no command {name!r}; " + (f"did you mean {nearest[0]!r}?" if nearest else "see jepakit --help.")
-        )
+        return complain(f"There is no command {name!r}{_nearest(name, COMMANDS, 'jepakit --help lists them')}")
     from jepakit.types import UserError
 
     try:
         return _VERBS[name](rest)
     except UserError as error:
         return complain(str(error))
+    except OSError as error:
+        if error.errno not in _USERS_ERRNO or error.filename is None:
+            raise
+        return complain(f"{error.filename}: {error.strerror}.")
+    except KeyboardInterrupt:
+        sys.stderr.write("jepakit: stopped; what was saved stays, and the same command goes on from there.\n")
+        return 130
+    except SystemExit as left:  # --help was asked for and shown
+        return left.code if isinstance(left.code, int) else 0
 
 
 def say(text: str) -> None:
@@ -61,62 +77,124 @@ def _train(arguments: list[str]) -> int:
     import tyro
 
     from jepakit import commands
+    from jepakit.commands.running import default_folder
     from jepakit.recipes import RECIPES, ImageRecipe, find_recipe
     from jepakit.training.progress import make_progress
     from jepakit.types import UserError
 
     if not arguments or arguments[0].startswith("-"):
-        say(f"usage: jepakit train RECIPE [--out DIR] [--option value ...]\n\nrecipes: {', '.join(RECIPES)}")
         if arguments and arguments[0] in ("-h", "--help"):
+            say(f"usage: jepakit train RECIPE [--out DIR] [--option value ...]\n\nrecipes: {', '.join(RECIPES)}")
             return 0
-        raise UserError("train needs the name of a recipe first.")
+        raise UserError(f"train needs a recipe first: {', '.join(RECIPES)}, or path/to/file.py:function.")
     default = find_recipe(arguments[0])()
 
-    def typed(recipe: ImageRecipe, out: Path | None = None) -> tuple[ImageRecipe, Path | None]:
+    def chosen(recipe: ImageRecipe, out: Path | None = None) -> tuple[ImageRecipe, Path | None]:
         return recipe, out
 
-    typed.__annotations__["recipe"] = Annotated[ImageRecipe, tyro.conf.arg(name="")]
-    typed.__defaults__ = (default, None)
+    chosen.__annotations__["recipe"] = Annotated[type(default), tyro.conf.arg(name="")]
+    chosen.__defaults__ = (default, None)
     settings = (tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff)
-    recipe, out = tyro.cli(typed, args=arguments[1:], prog=f"jepakit train {arguments[0]}", config=settings)
-    folder = out if out is not None else Path("runs") / recipe.recipe
+    recipe, out = _parse(chosen, f"train {arguments[0]}", arguments[1:], settings)
+    folder = out if out is not None else default_folder(recipe)
     trained = commands.train(recipe, folder, make_progress())
     result = trained.result
     if result.interrupted_by is not None:
-        say(
-            f"Saved at step {result.step} of {recipe.training.num_steps} in {folder}; the same command goes on from there."
+        status = 128 + result.interrupted_by
+        words = f"Saved at step {result.step} of {recipe.training.num_steps} in {folder}; the same command goes on."
+    else:
+        status = 0
+        words = (
+            f"Trained {result.step} steps in {result.seconds:.0f} s. Report: {folder}/report.html\n"
+            f"Next: jepakit evaluate {folder} --final, or jepakit embed {folder} IMAGES out.npy"
         )
-        return 128 + result.interrupted_by
-    say(f"Trained {result.step} steps in {result.seconds:.0f} s. Report: {folder}/report.html")
-    say(f"Next: jepakit evaluate {folder} --final, or jepakit embed {folder} IMAGES out.npy")
-    return 0
+    if trained.is_main:
+        say(words)
+    return status
 
 
-def _typed(function: Callable[..., Any], name: str, arguments: list[str]) -> Any:
-    """Let tyro read the arguments of a function from its signature and docstring."""
+def _parse(function: Callable[..., Any], command: str, arguments: list[str], config: Sequence[Any] = ()) -> Any:
+    """Let tyro read the arguments of a function from its signature, and say what is wrong with them in one sentence.
+
+    Raises:
+        UserError: An option is unknown (the nearest is named), a value does not fit, or one is missing.
+        SystemExit: Help was asked for.
+    """
     import tyro
 
-    return tyro.cli(function, args=arguments, prog=f"jepakit {name}")
+    from jepakit.types import UserError
+
+    parse = partial(tyro.cli, function, prog=f"jepakit {command}", config=config)
+    told, options = io.StringIO(), io.StringIO()
+    try:
+        with contextlib.redirect_stderr(told):
+            return parse(args=arguments)
+    except SystemExit as left:
+        if not left.code:
+            raise
+    with contextlib.redirect_stdout(options), contextlib.suppress(SystemExit):
+        parse(args=["--help"])
+    known = dict.fromkeys(re.findall(r"--[a-z][\w.-]*", options.getvalue()))
+    for argument in arguments:
+        option = argument.partition("=")[0].replace("_", "-")
+        if option.startswith("--") and option not in known:
+            hint = _nearest(option, _by_last_name(known), f"jepakit {command} --help lists them")
+            raise UserError(f"{command.split()[0]} has no option {option!r}{hint}")
+    raise UserError(_sentence(told.getvalue()))
+
+
+def _described(options: Callable[..., Any], command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give the options of a command line the words of the Python function that they are for."""
+    options.__doc__ = command.__doc__
+    return options
+
+
+def _by_last_name(options: Mapping[str, Any]) -> dict[str, str]:
+    """Return options by their names, and by the last part of dotted ones: --num-steps finds --training.num-steps."""
+    return {f"--{option[2:].rpartition('.')[2]}": option for option in options} | {o: o for o in options}
+
+
+def _nearest(name: str, known: Mapping[str, str], otherwise: str) -> str:
+    """Return the end of a sentence on an unknown name: the nearest known one, or where to look."""
+    near = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {known[near[0]] if near[0].startswith('--') else near[0]!r}?" if near else f"; {otherwise}."
+
+
+def _sentence(box: str) -> str:
+    """Return what tyro said in its box, above the rule and without the frame."""
+    lines = [line.strip("╭╮╰╯│─ ") for line in re.split(r"│ ─+ │", box)[0].splitlines()[1:]]
+    words = " ".join(line for line in lines if line)
+    return words if words.endswith(".") else f"{words}."
 
 
 def _evaluate(arguments: list[str]) -> int:
     import tyro
 
     from jepakit import commands
-    from jepakit.evaluation import Evaluation
+    from jepakit.commands.scoring import PROBES
+    from jepakit.evaluation.probes import Probe
 
-    def evaluate(run: tyro.conf.Positional[Path], final: bool = False, checkpoint: str = "last") -> Evaluation:
-        return commands.evaluate(run, final=final, checkpoint=checkpoint)
+    def evaluate(
+        run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
+        final: bool = False,
+        checkpoint: Literal["last", "healthy"] = "last",
+        probes: tuple[Probe, ...] = PROBES,
+        robustness: bool = True,
+    ) -> Any:
+        return run, {"final": final, "checkpoint": checkpoint, "probes": probes, "robustness": robustness}
 
-    evaluation = _typed(evaluate, "evaluate", arguments)
-    say(_score_table(evaluation))
+    folder, options = _parse(_described(evaluate, commands.evaluate), "evaluate", arguments)
+    say(_score_table(commands.evaluate(folder, **options)))
+    say(f"Record: {folder}/evaluation.json   Report: {folder}/report.html")
+    say("This record is kept in final-records.jsonl." if options["final"] else "Next: --final, once all is chosen.")
     return 0
 
 
 def _score_table(evaluation: Any) -> str:
     lines = [f"accuracy on the {evaluation.protocol['split']} split (95% interval)"]
+    width = max(len(score.arm) for score in evaluation.scores)
     for score in evaluation.scores:
-        lines.append(f"  {score.name:10} {score.arm:24} {score.value:6.1%}  [{score.low:.1%}, {score.high:.1%}]")
+        lines.append(f"  {score.name:10} {score.arm:{width}} {score.value:6.1%}  [{score.low:.1%}, {score.high:.1%}]")
     for gain in evaluation.gains:
         lines.append(
             f"  {gain.name:10} {gain.arm} - {gain.against}: {100 * gain.value:+.1f} points "
@@ -131,17 +209,16 @@ def _embed(arguments: list[str]) -> int:
     from jepakit import commands
 
     def embed(
-        model: tyro.conf.Positional[Path],
-        images: tyro.conf.Positional[str],
-        out: tyro.conf.Positional[Path],
+        model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")],
+        images: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGES")],
+        out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")],
         column: str | None = None,
     ) -> Any:
-        return commands.embed(model, images, out, column=column)
+        return partial(commands.embed, model, images, out, column=column)
 
-    embedded = _typed(embed, "embed", arguments)
-    say(
-        f"Embedded {len(embedded.names)} images in {embedded.z.shape[1]} dimensions: {', '.join(map(str, embedded.files))}"
-    )
+    embedded = _parse(_described(embed, commands.embed), "embed", arguments)()
+    n, dim = embedded.z.shape
+    say(f"Embedded {n} images in {dim} dimensions: {', '.join(map(str, embedded.files))}")
     for skip in embedded.skipped:
         say(f"  skipped {skip.name}: {skip.reason}")
     return 0
@@ -152,13 +229,21 @@ def _compare(arguments: list[str]) -> int:
 
     from jepakit import commands
 
-    def compare(runs: tyro.conf.Positional[tuple[Path, ...]], final: bool = False) -> Any:
-        return commands.compare(runs, final=final)
+    def compare(
+        runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
+        final: bool = False,
+        out: Path = Path("runs/comparison.html"),
+    ) -> Any:
+        return partial(commands.compare, runs, final=final, out=out)
 
-    comparison = _typed(compare, "compare", arguments)
-    say(_score_table(comparison.evaluation))
+    comparison = _parse(_described(compare, commands.compare), "compare", arguments)()
+    if comparison.evaluation is None:
+        say("These runs have no labels, so only their settings and curves are compared.")
+    else:
+        say(_score_table(comparison.evaluation))
     for path, lines in comparison.settings.items():
         say(f"settings of {path}:\n" + "\n".join(f"  {line}" for line in lines))
+    say(f"Page: {comparison.page}")
     return 0
 
 
@@ -167,17 +252,20 @@ def _report(arguments: list[str]) -> int:
 
     from jepakit import commands
 
-    def report(run: tyro.conf.Positional[Path]) -> Path:
-        return commands.build_report(run)
+    def report(run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]) -> Path:
+        return run
 
-    say(f"Report: {_typed(report, 'report', arguments)}")
+    say(f"Report: {commands.build_report(_parse(_described(report, commands.build_report), 'report', arguments))}")
     return 0
 
 
 def _doctor(arguments: list[str]) -> int:
     from jepakit import commands
 
-    for finding in _typed(commands.doctor, "doctor", arguments):
+    def doctor(folder: Path = Path()) -> Path:
+        return folder
+
+    for finding in commands.doctor(_parse(_described(doctor, commands.doctor), "doctor", arguments)):
         say(f"  {finding.name:18} {finding.found}" + (f"   -> {finding.advice}" if finding.advice else ""))
     return 0
 
@@ -187,9 +275,9 @@ def _demo(arguments: list[str]) -> int:
     from jepakit.training.progress import make_progress
 
     def demo(out: Path = Path("runs/demo"), quick: bool = False) -> Any:
-        return commands.demo(out, quick=quick, progress=make_progress())
+        return partial(commands.demo, out, quick=quick)
 
-    result = _typed(demo, "demo", arguments)
+    result = _parse(_described(demo, commands.demo), "demo", arguments)(progress=make_progress())
     image = result.summary["image"]
     for name, words in (
         ("linear_5shot", "JEPA"),

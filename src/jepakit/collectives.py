@@ -42,7 +42,7 @@ def all_reduce_sum(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Return the sum of `x` over all processes; its gradient is the sum of theirs."""
     if world_size() == 1:
         return x
-    total: Tensor = _AllReduceSum.apply(x)  # type: ignore[no-untyped-call]
+    total: Tensor = _AllReduceSum.apply(x)
     return total
 
 

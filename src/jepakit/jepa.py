@@ -100,7 +100,7 @@ class JEPA(nn.Module, ABC):
 
     num_energy_questions = 4
     config_class: ClassVar[type[MethodConfig]]
-    config: MethodConfig
+    config: Any
 
     def __init__(self, encoder: nn.Module, target: Target, objective: Objective, seed: int = 0):
         super().__init__()
@@ -146,7 +146,7 @@ class JEPA(nn.Module, ABC):
         return torch.stack(energies).mean(dim=0)
 
     def spaces(self, x: Float[Tensor, "b c h w"]) -> Mapping[str, Float[Tensor, "b g _"]]:
-        """Return the embeddings whose health is watched, by name: at least `encoder` and, where it differs, `target`."""
+        """Return the embeddings whose health is watched: at least `encoder` and, where it differs, `target`."""
         spaces = {"encoder": self.encoder(x)}
         return spaces if self.target.shared else spaces | {"target": self.target(x)}
 

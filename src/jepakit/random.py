@@ -106,7 +106,7 @@ class Stream:
 
 @contextmanager
 def seeded_init(seed: int, name: str) -> Iterator[None]:
-    """Seed torch's own CPU generator within a `with` block, for the initial weights of modules, and restore it after."""
+    """Seed torch's own CPU generator within a `with` block, for initial weights, and restore it after."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(Stream(seed, f"init/{name}").key[0])
         yield

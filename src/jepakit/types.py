@@ -1,4 +1,4 @@
-"""Define the words that every floor of the house shares: the shape alphabet, typed batches, `Prediction` and the protocols.
+"""Define the words that every floor shares: the shape alphabet, typed batches, `Prediction` and the protocols.
 
 Shape alphabet (annotations, einops strings and docstrings all use these letters and no others):
 
@@ -91,14 +91,18 @@ class Encoder(Protocol):
 
     def __call__(
         self, x: Float[Tensor, "b c h w"], context_idx: Int[Tensor, "b k"] | None = None
-    ) -> Float[Tensor, "b n d"]: ...
+    ) -> Float[Tensor, "b n d"]:
+        """Return the tokens of the whole input, or of the context alone."""
+        ...
 
 
 @runtime_checkable
 class Method(Protocol):
     """What the training loop, the evaluation and the report know of a method, and nothing else."""
 
-    def __call__(self, batch: Any, step: int) -> StepOutput: ...
+    def __call__(self, batch: Any, step: int) -> StepOutput:
+        """Predict and score one batch; `step` selects the random draws."""
+        ...
 
     def encode(self, x: Float[Tensor, "b c h w"], *, tokens: bool = False) -> Tensor:
         """Return (b, d) pooled embeddings, or (b, n, d) tokens after the final norm."""

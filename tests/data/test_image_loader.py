@@ -183,23 +183,24 @@ def test_workers_outlive_the_signals_that_ask_the_parent_to_stop() -> None:
 
 
 HELD = """
-from jepakit.data import Digits, Loader
-batches = iter(Loader(Digits(), 4, 1, 8, seed=0, num_workers=1, memory_budget=0))
+import torch
+from jepakit.data import Arrays, Loader
+batches = iter(Loader(Arrays(torch.zeros(9, 8, 8, dtype=torch.uint8)), 4, 1, 8, 0, num_workers=1, memory_budget=0))
 next(batches)
 held = [batches]
 held.append(held)
 """
 WAITED_FOR = """
-import threading, time
-from jepakit.data import Digits, Loader
-class Slow(Digits):
+import threading, time, torch
+from jepakit.data import Arrays, Loader
+class Slow(Arrays):
     def read(self, index):
-        time.sleep(0.2)
+        time.sleep(0.1)
         return super().read(index)
-batches = iter(Loader(Slow(), 4, 1, 8, seed=0, num_workers=1, memory_budget=0))
+batches = iter(Loader(Slow(torch.zeros(9, 8, 8, dtype=torch.uint8)), 4, 1, 8, 0, num_workers=1, memory_budget=0))
 next(batches)
 threading.Thread(target=list, args=(batches,), daemon=True).start()
-time.sleep(0.3)
+time.sleep(0.2)
 """
 
 

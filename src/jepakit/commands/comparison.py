@@ -8,9 +8,11 @@ from typing import Any
 from jepakit.evaluation import Evaluation, EvaluationConfig, evaluate_arms
 from jepakit.hub import load
 from jepakit.recipes.config import ImageData
-from jepakit.recipes.scoring import network_arm, probe_images
-from jepakit.recipes.splits import open_sources, read_probing
-from jepakit.storage import Run, config_from_dict, differences
+from jepakit.recipes.scoring import feasible, network_arm, probe_images
+from jepakit.recipes.splits import Probing, open_sources, read_probing
+from jepakit.report import build_comparison
+from jepakit.storage import Run, append_line, config_from_dict, differences
+from jepakit.training.precision import choose_device
 from jepakit.types import UserError
 
 _SHARED = ("train", "probe", "test", "labels", "column", "test_fraction", "dev_fraction", "split_seed")
@@ -21,50 +23,76 @@ class Comparison:
     """Hold what a comparison found.
 
     Args:
-        evaluation: Scores of all runs; its gains are paired differences from the first run.
+        evaluation: Scores of all runs, its gains paired differences from the first run; None without labels.
         settings: Lines `setting: first -> other` for each other run, by its path.
         curves: Rows (seconds, images, loss, health) of each run over its training, by its path.
+        page: Where the page was written, if it was asked for.
     """
 
-    evaluation: Evaluation
+    evaluation: Evaluation | None
     settings: dict[str, list[str]]
     curves: dict[str, list[dict[str, Any]]]
+    page: Path | None
 
 
-def compare(runs: Sequence[Path | str], *, final: bool = False) -> Comparison:
+def compare(runs: Sequence[Path | str], *, final: bool = False, out: Path | str | None = None) -> Comparison:
     """Score several runs together, each item or label draw paired with itself; the first run is the reference.
 
     Args:
-        runs: Two or more run directories with the same labelled images and splits.
-        final: On the test split instead of the development split.
+        runs: Two or more run directories with the same images and splits.
+        final: On the test split instead of the development split; each run keeps the record in final-records.jsonl.
+        out: Where to write a page with scores, settings and curves over equal compute, a `.html` file; None writes none.
 
     Raises:
-        UserError: Fewer than two runs, or runs whose labelled images differ.
+        UserError: Fewer than two runs, one of them twice, runs of other images, or a run without a checkpoint.
     """
-    if len({str(run) for run in runs}) < 2:
+    if len({Path(run).resolve() for run in runs}) < max(2, len(runs)):
         raise UserError(f"A comparison needs two different runs or more, got {', '.join(map(str, runs)) or 'none'}.")
     directories = [Run(run) for run in runs]
     configs = [directory.config() for directory in directories]
-    for directory, config in zip(directories[1:], configs[1:], strict=True):
-        for key in _SHARED:
-            if config["data"].get(key) != configs[0]["data"].get(key):
-                raise UserError(
-                    f"{directory.path} has another data.{key} than {directories[0].path}; scores would differ."
-                )
-    rule = EvaluationConfig(split="test" if final else "dev", probes=("ridge", "knn", "kshot"))
-    arms, probing = {}, None
+    _require_same_images(directories, configs)
+    evaluation = _score_together(directories, configs, final)
+    record = None if evaluation is None else evaluation.to_json()
+    if final and record is not None:
+        for directory in directories:
+            append_line(directory.file("final-records.jsonl"), record)
+    others = list(zip(directories, configs, strict=True))[1:]
+    return Comparison(
+        evaluation=evaluation,
+        settings={str(directory.path): differences(configs[0], config) for directory, config in others},
+        curves={str(directory.path): directory.metrics() for directory in directories},
+        page=None if out is None else build_comparison(directories, out, record),
+    )
+
+
+def _require_same_images(directories: list[Run], configs: list[dict[str, Any]]) -> None:
+    """Raise `UserError` unless all runs probe and test on the same images."""
+    first, reference = directories[0].path, configs[0]["data"]
     for directory, config in zip(directories, configs, strict=True):
-        model = load(directory.path)
-        data = config_from_dict(ImageData, config["data"])
-        probing = read_probing(open_sources(data), data, model.preprocess.channels, num_workers=0, final=final)
+        changed = [key for key in _SHARED if config["data"].get(key) != reference.get(key)]
+        if changed:
+            values = f"{reference.get(changed[0])!r} and {config['data'].get(changed[0])!r}"
+            raise UserError(
+                f"{first} and {directory.path} cannot be compared: data.{changed[0]} differs ({values}), so their "
+                "scores are of other images; compare runs of the same data."
+            )
+
+
+def _score_together(directories: list[Run], configs: list[dict[str, Any]], final: bool) -> Evaluation | None:
+    """Score all runs by one rule on one set of labelled images; None where there are no labels."""
+    arms, probing, device = {}, None, choose_device("auto")
+    rule = EvaluationConfig(split="test" if final else "dev", probes=("ridge", "knn", "kshot"))
+    for directory, config in zip(directories, configs, strict=True):
+        model = load(directory.path, device=device)
+        probing = _read(config_from_dict(ImageData, config["data"]), model.preprocess.channels, final)
         if probing is None:
-            raise UserError(f"{data.train} has no labels to compare by; give a labelled set with --data.probe.")
+            return None
+        rule = feasible(rule, probing)
         is_reference = directory is directories[0]
         arms[str(directory.path)] = network_arm(model.method, probe_images(probing, rule), rule, is_reference)
     assert probing is not None
-    evaluation = evaluate_arms(arms, probing.train.labels, probing.test.labels, len(probing.train.class_names), rule)
-    settings = {
-        str(directory.path): differences(configs[0], config)
-        for directory, config in zip(directories[1:], configs[1:], strict=True)
-    }
-    return Comparison(evaluation, settings, {str(d.path): d.metrics() for d in directories})
+    return evaluate_arms(arms, probing.train.labels, probing.test.labels, len(probing.train.class_names), rule)
+
+
+def _read(data: ImageData, channels: int, final: bool) -> Probing | None:
+    return read_probing(open_sources(data), data, channels, num_workers=0, final=final)

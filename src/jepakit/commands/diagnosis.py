@@ -1,5 +1,6 @@
 """Tell what this machine can do for jepakit, and what stands in the way."""
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
@@ -38,6 +39,7 @@ def doctor(folder: Path | str = ".") -> list[Finding]:
         folder: Where runs would be written.
     """
     device = choose_device("auto")
+    free = shutil.disk_usage(_existing(Path(folder))).free / 2**30
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     speed = "yes" if has_bf16(device) else "no: fp32 is used"
     return [
@@ -49,8 +51,13 @@ def doctor(folder: Path | str = ".") -> list[Finding]:
         Finding("torch.compile", *_compiler()),
         Finding("torchvision", *_torchvision()),
         *(_extra(extra, packages) for extra, packages in _EXTRAS.items()),
-        Finding("disk", f"{shutil.disk_usage(folder).free / 2**30:.1f} GiB free"),
+        Finding("disk", f"{free:.1f} GiB free", "a run may not fit: free some space" if free < 1 else ""),
     ]
+
+
+def _existing(folder: Path) -> Path:
+    """Return the folder, or the nearest one above it that is there."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
 
 
 def _torch_advice() -> str:
@@ -75,7 +82,11 @@ def _torchvision() -> tuple[str, str]:
 
 
 def _extra(extra: str, packages: tuple[str, ...]) -> Finding:
-    have = [f"{p} {importlib.metadata.version(p)}" for p in packages if importlib.util.find_spec(p) is not None]
-    missing = [p for p in packages if importlib.util.find_spec(p) is None]
+    """Say which packages of an extra are installed; a folder that happens to be called like one is none."""
+    versions = {}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    missing = [package for package in packages if package not in versions]
     advice = f"for {', '.join(missing)}: pip install 'jepakit[{extra}]'" if missing else ""
-    return Finding(f"extra {extra}", ", ".join(have) or "absent", advice)
+    return Finding(f"extra {extra}", ", ".join(f"{p} {v}" for p, v in versions.items()) or "absent", advice)

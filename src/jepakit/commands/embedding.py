@@ -1,6 +1,7 @@
 """Embed every image of a source: an array, a table of names, and a list of what could not be read."""
 
 import csv
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,15 +9,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jepakit.data import Skipped, open_source, read_all
-from jepakit.hub import load
+from jepakit.data import ImageSource, Skipped, open_source
+from jepakit.data.reading import Decoder, decode_in_workers, default_num_workers, unreadable_sentence
+from jepakit.hub import Model, load
 from jepakit.storage import write_atomically
+from jepakit.training.precision import choose_device
 from jepakit.types import UserError
+
+_CHUNK = 256
+_ALONE = 1024  # images up to which starting worker processes takes longer than decoding
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """Hold embeddings, the name of each image, and what was skipped."""
+    """Hold embeddings (n, d), the name of each image, what was skipped, and the files that were written."""
 
     z: Tensor
     names: list[str]
@@ -40,14 +46,32 @@ def embed(model: Path | str, images: Path | str, out: Path | str, *, column: str
     path = Path(out)
     if path.suffix not in (".npy", ".parquet"):
         raise UserError(f"Embeddings are written to a .npy or a .parquet file, got {str(out)!r}.")
-    loaded = load(model)
-    source = open_source(images, column=column)
-    preprocess = loaded.preprocess
-    pixels, ids, skipped = read_all(source, preprocess.channels, preprocess.image_size)
-    z = loaded.encode(pixels)
-    names = [source.name(index) for index in ids.tolist()]
+    if path.suffix == ".parquet":
+        _require_pyarrow()
+    loaded = load(model, device=choose_device("auto"))
+    z, names, skipped = _embed_source(loaded, open_source(images, column=column))
     files = _write_parquet(path, z, names) if path.suffix == ".parquet" else _write_npy(path, z, names)
     return Embedded(z, names, skipped, files)
+
+
+def _embed_source(model: Model, source: ImageSource) -> tuple[Tensor, list[str], list[Skipped]]:
+    """Return embeddings and names of all images that can be read, in the order of the source, and the others.
+
+    Images are decoded and encoded a few at a time, so a source of any size will do.
+    """
+    decoder = Decoder(source, model.preprocess.channels, model.preprocess.image_size)
+    workers = default_num_workers() if len(source) > _ALONE else 0
+    parts: list[Tensor] = []
+    names: list[str] = []
+    skipped: list[Skipped] = []
+    for pixels, ids, broken in decode_in_workers(decoder, torch.arange(len(source)).split(_CHUNK), workers):
+        if len(ids):
+            parts.append(model.encode(pixels).cpu())
+        names += [source.name(index) for index in ids.tolist()]
+        skipped += broken
+    if not parts:
+        raise UserError(unreadable_sentence(skipped, "images of the source"))
+    return torch.cat(parts), names, skipped
 
 
 def _write_npy(path: Path, z: Tensor, names: list[str]) -> list[Path]:
@@ -66,12 +90,16 @@ def _write_npy(path: Path, z: Tensor, names: list[str]) -> list[Path]:
     return [path, path.with_suffix(".csv")]
 
 
+def _require_pyarrow() -> None:
+    """Raise `UserError` at once where a table could not be written in the end."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise UserError("Writing .parquet needs pyarrow: pip install 'jepakit[data]'; or write to .npy.")
+
+
 def _write_parquet(path: Path, z: Tensor, names: list[str]) -> list[Path]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise UserError("Writing .parquet needs pyarrow: pip install 'jepakit[data]'; or write to .npy.") from error
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     flat = pa.array(z.to(torch.float32).reshape(-1).numpy())
     table = pa.table({"name": names, "embedding": pa.FixedSizeListArray.from_arrays(flat, z.shape[1])})
     write_atomically(path, lambda temporary: pq.write_table(table, temporary))

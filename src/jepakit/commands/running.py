@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from jepakit.collectives import rank
-from jepakit.commands.scoring import evaluate_method
+from jepakit.commands.scoring import evaluate_method, is_scored
 from jepakit.recipes import ImageRecipe
 from jepakit.recipes.pictures import save_pictures
 from jepakit.recipes.pipeline import Trained
 from jepakit.recipes.pipeline import train as run_recipe
+from jepakit.recipes.scoring import device_of
 from jepakit.recipes.splits import read_health
 from jepakit.report import build_report as write_report
 from jepakit.storage import Run
@@ -27,22 +27,40 @@ def train(recipe: ImageRecipe, out: Path | str | None = None, progress: Progress
     Raises:
         UserError: The directory holds another run or is in use, the data cannot be read, or a loss was not finite.
     """
-    folder = Path(out) if out is not None else Path("runs") / recipe.recipe
-    trained = run_recipe(recipe, folder, progress)
-    if rank() == 0:
-        finish(trained, recipe, Run(folder))
+    run = Run(out if out is not None else default_folder(recipe))
+    trained = run_recipe(recipe, run.path, progress)
+    if trained.is_main:
+        finish(trained, recipe, run)
     return trained
 
 
-def finish(trained: Trained, recipe: ImageRecipe, run: Run) -> None:
-    """Draw, score and report a run that training has left."""
-    method = trained.method.eval()
-    channels, workers = method.preprocess.channels, recipe.training.num_workers
-    device = next(method.parameters()).device
-    save_pictures(run, method, read_health(trained.sources, recipe.data, channels, workers).to(device))
-    if trained.result.step == recipe.training.num_steps:
-        evaluate_method(method, trained.sources, recipe.data, run)
-    write_report(run)
+def default_folder(recipe: ImageRecipe) -> Path:
+    """Return where a recipe's run lies unless said otherwise."""
+    return Path("runs") / recipe.recipe
+
+
+def finish(trained: Trained, recipe: ImageRecipe, run: Run, *, final: bool = False) -> Path:
+    """Draw, score and report a run that training has left; returns where the report is.
+
+    Args:
+        trained: What training left; it is scored if it came to its end and has not been scored yet.
+        recipe: What was run.
+        run: Where it lies.
+        final: Score on the test split instead of the development split.
+    """
+    step = trained.result.step
+    try:
+        if not is_scored(run, step, final=final):
+            method = trained.method.eval()
+            channels, workers = method.preprocess.channels, recipe.training.num_workers
+            images = read_health(trained.sources, recipe.data, channels, workers)
+            save_pictures(run, method, images.to(device_of(method)))
+            if step == recipe.training.num_steps:
+                which = {"checkpoint": "last", "step": step}
+                evaluate_method(method, trained.sources, recipe.data, run, which, final=final)
+    finally:
+        report = write_report(run)  # what there is, also where scoring failed
+    return report
 
 
 def build_report(run: Path | str) -> Path:

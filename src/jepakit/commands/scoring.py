@@ -1,57 +1,109 @@
 """Score a run's frozen encoder beside its floors, on the development split, or once on the test split."""
 
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jepakit.evaluation import Evaluation, EvaluationConfig
+from jepakit.evaluation.probes import Probe
 from jepakit.hub import load
 from jepakit.recipes.config import ImageData
+from jepakit.recipes.pipeline import note_skipped
 from jepakit.recipes.scoring import score
 from jepakit.recipes.splits import Sources, open_sources, read_probing
-from jepakit.storage import Run, append_line, config_from_dict, write_json
+from jepakit.report import build_report
+from jepakit.storage import Run, append_line, config_from_dict, read_json, write_json
+from jepakit.training.precision import choose_device
 from jepakit.types import UserError
+from jepakit.views import CORRUPTIONS
 
-CORRUPTIONS = ("noise", "blur", "occlusion", "patch_drop")
+PROBES: tuple[Probe, ...] = ("ridge", "logistic", "knn", "kshot")
 
 
-def evaluate(run: Path | str, *, final: bool = False, checkpoint: str = "last", robustness: bool = True) -> Evaluation:
-    """Score a trained run by every probe, beside random init, raw pixels and chance; writes evaluation.json.
+def evaluate(
+    run: Path | str,
+    *,
+    final: bool = False,
+    checkpoint: str = "last",
+    probes: tuple[Probe, ...] = PROBES,
+    robustness: bool = True,
+) -> Evaluation:
+    """Score a trained run by every probe, beside random init, raw pixels and chance.
+
+    Writes evaluation.json, names what could not be read in skipped.json, and rebuilds report.html.
 
     Args:
         run: The run directory.
         final: Score on the test split, and keep the record for good in final-records.jsonl; otherwise on the
             development split, on which every choice is made.
         checkpoint: `last` or `healthy`.
+        probes: Which probes; `attentive` is the one that takes minutes.
         robustness: Whether to score corrupted test images too.
 
     Raises:
         UserError: The run has no checkpoint, or its data has no labels.
     """
     directory = Run(run)
-    model = load(directory.path, checkpoint=checkpoint)
-    data = config_from_dict(ImageData, directory.config()["data"])
-    sources = open_sources(data)
-    if sources.probe is None:
-        raise UserError(f"{data.train} has no labels to probe with; give a labelled set with --data.probe.")
-    evaluation = evaluate_method(model.method, sources, data, directory, final=final, robustness=robustness)
-    assert evaluation is not None
+    model = load(directory.path, checkpoint=checkpoint, device=choose_device("auto"))
+    if "step" not in model.description:
+        raise UserError(f"{directory.path} is no run directory; give the --out of a training.")
+    data = config_from_dict(ImageData, model.description["data"])
+    which = {name: model.description[name] for name in ("checkpoint", "step")}
+    evaluation = evaluate_method(
+        model.method, open_sources(data), data, directory, which, final=final, probes=probes, robustness=robustness
+    )
+    if evaluation is None:
+        raise UserError(f"{data.train} has no labels to probe by: train with a labelled set beside it (--data.probe).")
+    build_report(directory)
     return evaluation
 
 
 def evaluate_method(
-    method: Any, sources: Sources, data: ImageData, run: Run, *, final: bool = False, robustness: bool = True
+    method: Any,
+    sources: Sources,
+    data: ImageData,
+    run: Run,
+    which: Mapping[str, Any],
+    *,
+    final: bool = False,
+    probes: tuple[Probe, ...] = PROBES,
+    robustness: bool = True,
 ) -> Evaluation | None:
-    """Score a method in memory and write evaluation.json; None where there are no labels."""
+    """Score a method in memory and write evaluation.json; None where there are no labels.
+
+    Args:
+        method: The method, in eval mode.
+        sources: The run's images, divided.
+        data: How they were divided.
+        run: Where to write.
+        which: The method's `checkpoint` and `step`, noted with the record.
+        final: As in `evaluate`.
+        probes: As in `evaluate`.
+        robustness: As in `evaluate`.
+    """
+    start = time.perf_counter()
     probing = read_probing(sources, data, method.preprocess.channels, num_workers=0, final=final)
     if probing is None:
         return None
-    config = EvaluationConfig(
-        split="test" if final else "dev",
-        probes=("ridge", "logistic", "knn", "kshot"),
-        corruptions=CORRUPTIONS if robustness else (),
-    )
+    note_skipped(run, probing.skipped)
+    split = "test" if final else "dev"
+    config = EvaluationConfig(split=split, probes=probes, corruptions=CORRUPTIONS if robustness else ())
     evaluation = score(method, probing, config)
-    write_json(run.file("evaluation.json"), evaluation.to_json())
+    record = evaluation.to_json() | dict(which) | {"seconds": round(time.perf_counter() - start, 1)}
+    write_json(run.file("evaluation.json"), record)
     if final:
-        append_line(run.file("final-records.jsonl"), evaluation.to_json())
+        append_line(run.file("final-records.jsonl"), record)
     return evaluation
+
+
+def is_scored(run: Run, step: int, *, final: bool) -> bool:
+    """Return whether evaluation.json holds what would be written now: scores of this step, on the test split if final.
+
+    Scores on the test split stand for those on the development split, which are never written over them unasked.
+    """
+    path = run.file("evaluation.json")
+    if not path.exists():
+        return False
+    record = read_json(path)
+    return record.get("step") == step and (record["protocol"]["split"] == "test" or not final)

@@ -66,6 +66,9 @@ class Model:
     def _parts(self, images: Images) -> Iterator[Float[Tensor, "b c h w"]]:
         """Prepare images a few at a time, so that a large set never lies in memory as floats."""
         if isinstance(images, Tensor) and images.is_floating_point():
+            channels = self.method.preprocess.channels
+            if images.ndim != 4 or images.shape[1] != channels:
+                raise UserError(f"Prepared images are (b, {channels}, h, w), got a tensor of {tuple(images.shape)}.")
             yield from (part.to(self.device) for part in images.split(_CHUNK))
             return
         for part in self._pixels(images).split(_CHUNK):

@@ -5,11 +5,11 @@
     loss  = mean distance(predictor(s_x, positions), s_y at the hidden patches)
             + w * SIGReg(tokens of the whole image, per position across images)
 
-No momentum, no stop-gradient, no schedule of a second network: one weight `w`. The regularizer reads tokens per position
-across images. Pooled over positions it would be satisfied by an encoder that outputs nothing but a position code.
+No momentum, no stop-gradient, no schedule of a second network: one weight `w`. The regularizer reads tokens per
+position across images. Pooled over positions it would be satisfied by an encoder of nothing but positions.
 
-Source: the combination asked for by users of LeJEPA (Balestriero and LeCun 2025, arXiv 2511.08544, for SIGReg; Assran et
-al. 2023, arXiv 2301.08243, for the masks); no paper ships it. Deviations from I-JEPA: target provider, distance MSE.
+Source: the combination asked for by users of LeJEPA (Balestriero and LeCun 2025, arXiv 2511.08544, for SIGReg; Assran
+et al. 2023, arXiv 2301.08243, for the masks); no paper ships it. Deviations from I-JEPA: target provider, distance MSE.
 """
 
 from collections.abc import Mapping

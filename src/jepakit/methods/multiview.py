@@ -1,4 +1,4 @@
-"""Share what every multi-view image method has: an encoder of whole views and a projector into the space of the loss."""
+"""Share what every multi-view image method has: an encoder of whole views, and a projector for the loss."""
 
 import itertools
 from collections.abc import Mapping
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 import torch
 from einops import rearrange
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from jepakit.jepa import EncodeThenIndex, Objective
-from jepakit.nn import Projector, SharedTarget
+from jepakit.nn import Projector, ResNet, ResNet9, SharedTarget, ViT
 from jepakit.views import View
 
 
@@ -23,7 +23,9 @@ class MultiViewMethod(EncodeThenIndex):
         seed: Seed of views and slices.
     """
 
-    def __init__(self, encoder: nn.Module, projector_dims: tuple[int, ...], objective: Objective, seed: int):
+    def __init__(
+        self, encoder: ViT | ResNet | ResNet9, projector_dims: tuple[int, ...], objective: Objective, seed: int
+    ):
         super().__init__(encoder, SharedTarget(encoder), objective, seed)
         self.projector = Projector(encoder.embedding_dim, projector_dims[:-1], projector_dims[-1])
 

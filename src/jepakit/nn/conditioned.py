@@ -1,5 +1,7 @@
 """Predict one embedding from another, told what happened in between: an action or a transformation."""
 
+import itertools
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -21,7 +23,7 @@ class ConditionedPredictor(nn.Module):
         super().__init__()
         widths = [embedding_dim + condition_dim] + [hidden_dim] * num_hidden
         layers: list[nn.Module] = []
-        for width_in, width_out in zip(widths[:-1], widths[1:], strict=True):
+        for width_in, width_out in itertools.pairwise(widths):
             layers += [nn.Linear(width_in, width_out), nn.LayerNorm(width_out), nn.GELU()]
         last = nn.Linear(widths[-1], embedding_dim)
         nn.init.zeros_(last.weight)

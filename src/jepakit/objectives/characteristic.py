@@ -103,7 +103,7 @@ class _Gram(torch.autograd.Function):
         return gram
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         z, directions = ctx.saved_tensors
         with torch.autocast(z.device.type, enabled=False):

@@ -11,7 +11,9 @@ from jepakit.types import UserError
 Cell = Callable[[], Mapping[str, Any]]
 
 
-def run_grid(cells: Mapping[str, Cell], folder: Path | str, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+def run_grid(
+    cells: Mapping[str, Cell], folder: Path | str, say: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
     """Return the record of every cell by name, computing those that have none yet.
 
     Args:
@@ -25,7 +27,7 @@ def run_grid(cells: Mapping[str, Cell], folder: Path | str, say: Callable[[str],
     records = {}
     for name, compute in cells.items():
         if not re.fullmatch(r"[\w.=-]+", name) or name.startswith("."):
-            raise UserError(f"A cell's name is its file's name, so {name!r} may hold only letters, digits, -, _, . and =.")
+            raise UserError(f"A cell's name becomes a file's, so {name!r} may hold only letters, digits, -, _, . and =.")
         path = Path(folder) / f"{name}.json"
         if not path.exists():
             say(f"computing {name}")

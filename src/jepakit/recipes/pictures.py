@@ -150,6 +150,6 @@ def _pixels(images: UInt8[Tensor, "n c h w"]) -> np.ndarray[Any, Any]:
 def _save(run: Run, name: str, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
-            np.savez_compressed(file, **dict(arrays))
+            np.savez_compressed(file, allow_pickle=False, **dict(arrays))
 
     write_atomically(run.file(f"artifacts/{name}.npz"), write)

@@ -1,6 +1,7 @@
 """Carry out a recipe: claim the run directory, train where the last checkpoint ended, score, draw, report."""
 
 import datetime
+import importlib.metadata
 import math
 import os
 import platform
@@ -170,11 +171,9 @@ def note_skipped(run: Run, skipped: list[Skipped]) -> None:
 
 def environment(device: torch.device) -> dict[str, Any]:
     """Return what a reader needs to repeat a run: the exact command, versions, machine."""
-    from jepakit import __version__
-
     return {
         "command": _command(Path(sys.argv[0])),
-        "jepakit": __version__,
+        "jepakit": importlib.metadata.version("jepakit"),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "platform": platform.platform(),

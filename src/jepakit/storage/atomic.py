@@ -75,7 +75,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     complete = path.read_text(encoding="utf-8").rpartition("\n")[0]
-    return [json.loads(line) for line in complete.splitlines() if line]
+    return [json.loads(line) for line in complete.split("\n") if line]
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -59,7 +59,7 @@ def _show(value: Any) -> str:
 def _rebuild(hint: Any, value: Any) -> Any:
     """Return `value` as the annotation asks: dataclasses rebuilt, JSON lists as tuples."""
     if isinstance(value, Mapping) and "class" in value:
-        candidates = [c for c in _alternatives(hint) if dataclasses.is_dataclass(c)]
+        candidates: list[Any] = [c for c in _alternatives(hint) if dataclasses.is_dataclass(c)]
         for candidate in candidates:
             if candidate.__name__ == value["class"]:
                 return config_from_dict(candidate, value)

@@ -1,4 +1,4 @@
-"""Lay out the directory of one run: configuration, metrics, checkpoints, artifacts, and the lock of its live process."""
+"""Lay out the directory of one run: configuration, metrics, checkpoints, artifacts, and its live lock."""
 
 import contextlib
 import fcntl

@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -41,7 +42,8 @@ def wrap(method: nn.Module) -> nn.Module:
         return method
     known = inspect.signature(DistributedDataParallel).parameters
     name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # renamed in torch 2.13
-    return DistributedDataParallel(method, gradient_as_bucket_view=True, **{name: False})
+    settings: dict[str, Any] = {name: False}
+    return DistributedDataParallel(method, gradient_as_bucket_view=True, **settings)
 
 
 def any_process(flag: bool) -> bool:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +67,7 @@ class Trainer:
         monitor: Monitor | None = None,
         progress: Progress | None = None,
     ):
-        self.method: Any = method
+        self.method = cast(Any, method)
         self.config = config
         self.run = run
         self.batches = batches
@@ -157,8 +157,8 @@ class Trainer:
         write_json(self.run.file(f"artifacts/non-finite-{rank()}.json"), context | ids)
         raise UserError(
             f"Step {int(failure['step'])} was not finite (term {', '.join(culprits) or 'loss'}); the weights were not "
-            f"touched by it and the last checkpoint is sound. Its terms are in {self.run.file('artifacts')}; try a lower "
-            "learning rate, clip_norm, or precision fp32."
+            f"touched by it and the last checkpoint is sound. Its terms are in {self.run.file('artifacts')}; try a "
+            "lower learning rate, clip_norm, or precision fp32."
         )
 
     def _log(self, output: StepOutput, norm: Tensor, interval_s: float, num_steps: int) -> None:

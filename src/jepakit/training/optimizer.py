@@ -1,4 +1,4 @@
-"""Build AdamW over a method's groups, and keep every non-finite step away from the weights without asking the device."""
+"""Step AdamW over a method's groups, and keep every non-finite step from the weights without asking the device."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
