@@ -24,7 +24,11 @@ COMMANDS = {
     "doctor": "                       what this machine can do, and what stands in the way",
     "demo": "[--quick]              learn to see digits in a minute or two, with a report",
 }
-USAGE = "jepakit: learn by predicting embeddings.\n\nusage: jepakit COMMAND ...   (jepakit COMMAND --help for its options)\n\n"
+USAGE = """jepakit: learn by predicting embeddings.
+
+usage: jepakit COMMAND ...   (jepakit COMMAND --help for its options)
+
+"""
 _USERS_ERRNO = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),

@@ -41,7 +41,7 @@ def compare(runs: Sequence[Path | str], *, final: bool = False, out: Path | str 
     Args:
         runs: Two or more run directories with the same images and splits.
         final: On the test split instead of the development split; each run keeps the record in final-records.jsonl.
-        out: Where to write a page with scores, settings and curves over equal compute, a `.html` file; None writes none.
+        out: Where to write a page of scores, settings and curves over equal compute, a `.html` file; None writes none.
 
     Raises:
         UserError: Fewer than two runs, one of them twice, runs of other images, or a run without a checkpoint.

@@ -10,6 +10,7 @@ from jepakit.commands.running import finish
 from jepakit.recipes.digits import digits_transform
 from jepakit.recipes.pipeline import train
 from jepakit.storage import Run, read_json, write_json
+from jepakit.training import TrainingConfig
 from jepakit.training.progress import Progress
 
 _ARMS = {"linear_5shot": "jepa", "random_init_5shot": "random init", "raw_pixels_5shot": "raw pixels"}
@@ -39,10 +40,7 @@ def demo(out: Path | str = "runs/demo", *, quick: bool = False, progress: Progre
     """
     recipe = digits_transform()
     if quick:
-        full, steps = recipe.training, recipe.training.num_steps // 10
-        rhythm = {"warmup_steps": full.warmup_steps // 10, "decay_steps": full.decay_steps // 10}
-        training = replace(full, num_steps=steps, health_every=steps // 2, **rhythm)
-        recipe = replace(recipe, recipe="demo-quick", training=training)
+        recipe = replace(recipe, recipe="demo-quick", training=_shortened(recipe.training))
     start, run = time.perf_counter(), Run(out)
     trained = train(recipe, run.path, progress)
     trained_s = max(time.perf_counter() - start, trained.result.seconds)  # of an earlier call, if that did the work
@@ -55,7 +53,18 @@ def demo(out: Path | str = "runs/demo", *, quick: bool = False, progress: Progre
     return DemoResult({"image": image}, evaluation, run.file("summary.json"), report)
 
 
+def _shortened(training: TrainingConfig) -> TrainingConfig:
+    """Return a tenth of a training."""
+    return replace(
+        training,
+        num_steps=training.num_steps // 10,
+        warmup_steps=training.warmup_steps // 10,
+        decay_steps=training.decay_steps // 10,
+        health_every=training.num_steps // 20,
+    )
+
+
 def five_shot_summary(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the five-shot accuracies of the method and its plainest floors, each with its interval over label draws."""
+    """Return the five-shot accuracies of the method and its plainest floors, each with the interval over label draws."""
     scores = {score["arm"]: score for score in evaluation["scores"] if score["name"] == "kshot_5"}
     return {key: {part: scores[arm][part] for part in ("value", "low", "high", "n")} for key, arm in _ARMS.items()}

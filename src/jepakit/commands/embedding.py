@@ -64,10 +64,11 @@ def _embed_source(model: Model, source: ImageSource) -> tuple[Tensor, list[str],
     parts: list[Tensor] = []
     names: list[str] = []
     skipped: list[Skipped] = []
-    for pixels, ids, broken in decode_in_workers(decoder, torch.arange(len(source)).split(_CHUNK), workers):
+    requests = [chunk.tolist() for chunk in torch.arange(len(source)).split(_CHUNK)]
+    for pixels, ids, broken in decode_in_workers(decoder, requests, workers):
         if len(ids):
             parts.append(model.encode(pixels).cpu())
-        names += [source.name(index) for index in ids.tolist()]
+        names += [source.name(index) for index in ids]
         skipped += broken
     if not parts:
         raise UserError(unreadable_sentence(skipped, "images of the source"))

@@ -87,8 +87,9 @@ def evaluate_method(
     if probing is None:
         return None
     note_skipped(run, probing.skipped)
-    split = "test" if final else "dev"
-    config = EvaluationConfig(split=split, probes=probes, corruptions=CORRUPTIONS if robustness else ())
+    config = EvaluationConfig(
+        split="test" if final else "dev", probes=probes, corruptions=CORRUPTIONS if robustness else ()
+    )
     evaluation = score(method, probing, config)
     record = evaluation.to_json() | dict(which) | {"seconds": round(time.perf_counter() - start, 1)}
     write_json(run.file("evaluation.json"), record)

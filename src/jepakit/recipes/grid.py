@@ -27,7 +27,9 @@ def run_grid(
     records = {}
     for name, compute in cells.items():
         if not re.fullmatch(r"[\w.=-]+", name) or name.startswith("."):
-            raise UserError(f"A cell's name becomes a file's, so {name!r} may hold only letters, digits, -, _, . and =.")
+            raise UserError(
+                f"A cell's name becomes a file's, so {name!r} may hold only letters, digits, -, _, . and =."
+            )
         path = Path(folder) / f"{name}.json"
         if not path.exists():
             say(f"computing {name}")

@@ -27,7 +27,7 @@ from jepakit.views import Augment, corrupt, kept_patches
 LAYER = "last layer, after the final norm"
 POOLING = "mean of tokens"
 MAX_PIXEL_SIZE = 32
-"""Side in pixels above which the floors of raw pixels see smaller images: a probe cannot be fitted to 150,000 numbers."""
+"""Side in pixels above which the floors of raw pixels see smaller images: no probe is fitted to 150,000 numbers."""
 
 
 def score(method: Any, probing: Probing, config: EvaluationConfig, num_pixel_copies: int = 4) -> Evaluation:
