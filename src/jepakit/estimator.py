@@ -4,24 +4,27 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, TransformerMixin
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from jepakit.data import Arrays
+from jepakit.data import Arrays, read_all
 from jepakit.hub import Model
 from jepakit.recipes import find_recipe
 from jepakit.recipes.pipeline import train_in_memory
 from jepakit.types import UserError
 
 
-class JEPATransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class JEPATransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Learn from images without labels, then map images to embeddings.
 
     Args:
-        recipe: A recipe's name, or `path/to/file.py:function`.
+        recipe: A recipe's name, or `path/to/file.py:function`. It decides at which size and in how many channels images
+            are looked at; larger ones are made smaller.
         num_steps: Training steps; None takes the recipe's.
         batch_size: Images a step; None takes the recipe's, or the number of images where there are fewer.
-        image_shape: (height, width) or (channels, height, width) of flat rows; None for images that are not flat.
+        image_shape: (height, width), (channels, height, width) or (height, width, channels) of flat rows; None for
+            images that are not flat.
         seed: Seed of weights and of every draw.
 
     Attributes:
@@ -58,32 +61,53 @@ class JEPATransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             y: Ignored.
 
         Raises:
-            UserError: The images are no uint8 images.
+            UserError: The images are no uint8 images, or too few.
         """
-        images = self._images(X)
-        self.n_features_in_ = int(np.prod(images.shape[1:]))
+        images, recipe = self._images(X), find_recipe(self.recipe)()
         method = train_in_memory(
-            find_recipe(self.recipe)(),
-            Arrays(images),
-            seed=self.seed,
-            num_steps=self.num_steps,
-            batch_size=self.batch_size,
+            recipe, Arrays(images), seed=self.seed, num_steps=self.num_steps, batch_size=self.batch_size
         )
-        self.model_ = Model(method.eval(), {"recipe": self.recipe})
+        self.n_features_in_ = int(np.prod(images.shape[1:]))
+        self.model_ = Model(method.eval(), {"recipe": self.recipe, "stored_size": recipe.data.stored_size})
+        self._n_features_out = int(method.encoder.embedding_dim)
         return self
 
-    def transform(self, X: Any) -> np.ndarray[Any, Any]:
-        """Return embeddings (n, d) in float32."""
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Return embeddings (n, d) in float32.
+
+        Raises:
+            UserError: The images are not like those of `fit`.
+            NotFittedError: Nothing was fitted yet.
+        """
         check_is_fitted(self)
-        z: np.ndarray[Any, Any] = self.model_.encode(self._images(X)).cpu().numpy()
+        images = self._images(X)
+        if int(np.prod(images.shape[1:])) != self.n_features_in_:
+            raise UserError(
+                f"Images of {' x '.join(map(str, images.shape[1:]))} were given, but fit saw images of "
+                f"{self.n_features_in_} numbers; give images of the same size."
+            )
+        size = self.model_.description["stored_size"]
+        pixels, _, _ = read_all(Arrays(images), self.model_.preprocess.channels, size, num_workers=0)
+        z: NDArray[Any] = self.model_.encode(pixels).cpu().numpy()
         return z
 
-    def _images(self, X: Any) -> np.ndarray[Any, Any]:
-        array = X.numpy() if isinstance(X, torch.Tensor) else np.asarray(X)
-        if array.ndim == 2:
-            if self.image_shape is None:
-                raise UserError(f"Flat rows of {array.shape[1]} numbers need image_shape=(height, width).")
-            array = array.reshape(len(array), *self.image_shape)
+    def _images(self, X: Any) -> NDArray[Any]:
+        """Return images as an array of pixels, flat rows in their shape."""
+        array = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else np.asarray(X)
         if array.dtype != np.uint8:
             raise UserError(f"Images must be uint8 pixels from 0 to 255, got {array.dtype}; scale and convert them.")
-        return array
+        array = np.require(array, requirements="W")  # torch warns of arrays that it could not write to
+        if array.ndim != 2:
+            return array
+        if self.image_shape is None:
+            raise UserError(f"Flat rows of {array.shape[1]} numbers need image_shape=(height, width).")
+        if array.shape[1] != np.prod(self.image_shape):
+            raise UserError(f"Flat rows of {array.shape[1]} numbers are no images of image_shape={self.image_shape}.")
+        return array.reshape(len(array), *self.image_shape)
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn's own checks that images are taken, and float32 is given."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags

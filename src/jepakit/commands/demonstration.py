@@ -65,6 +65,6 @@ def _shortened(training: TrainingConfig) -> TrainingConfig:
 
 
 def five_shot_summary(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the five-shot accuracies of the method and its plainest floors, each with the interval over label draws."""
+    """Return the five-shot accuracies of the method and its plainest floors, with intervals over label draws."""
     scores = {score["arm"]: score for score in evaluation["scores"] if score["name"] == "kshot_5"}
     return {key: {part: scores[arm][part] for part in ("value", "low", "high", "n")} for key, arm in _ARMS.items()}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
@@ -14,7 +15,7 @@ from jepakit.data import Arrays, Unreadable, to_uint8
 from jepakit.data.decode import open_image, pixels_to_uint8
 from jepakit.types import UserError
 
-Images = Tensor | np.ndarray[Any, Any] | Image.Image | str | Path | Sequence[Any]
+Images = Tensor | NDArray[Any] | Image.Image | str | Path | Sequence[Any]
 _CHUNK = 256
 
 
@@ -78,7 +79,7 @@ class Model:
     def _pixels(self, images: Images) -> UInt8[Tensor, "b c h w"]:
         """Return uint8 pixels of images in any form, cut to the encoder's square where they come one by one."""
         if isinstance(images, (Tensor, np.ndarray)):
-            return Arrays(images).images
+            return _in_memory(images)
         if isinstance(images, (str, Path, Image.Image)):
             images = [images]
         if len(images) == 0:
@@ -90,6 +91,13 @@ class Model:
             raise UserError(f"{error.name}: {error.reason}.") from error
 
 
+def _in_memory(images: Tensor | NDArray[Any]) -> UInt8[Tensor, "b c h w"]:
+    """Return pixels with the channels first."""
+    if isinstance(images, np.ndarray):
+        images = np.require(images, requirements="W")  # torch warns of arrays that it could not write to, as Pillow's
+    return Arrays(images).images
+
+
 def _decode(image: Any, number: int, channels: int, size: int) -> UInt8[Tensor, "c s s"]:
     """Return one image's pixels as the encoder's square.
 
@@ -98,7 +106,7 @@ def _decode(image: Any, number: int, channels: int, size: int) -> UInt8[Tensor, 
         UserError: It is absent, or nothing that could be an image.
     """
     if isinstance(image, (Tensor, np.ndarray)):
-        return pixels_to_uint8(Arrays(image[None]).images[0], channels, size, name=f"image {number}")
+        return pixels_to_uint8(_in_memory(image[None])[0], channels, size, name=f"image {number}")
     if isinstance(image, Image.Image):
         return to_uint8(image, channels, size, name=f"image {number}")
     if not isinstance(image, (str, Path)):

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Float, Int, UInt8
+from numpy.typing import NDArray
 from torch import Tensor
 
 from jepakit.jepa import EncodeThenIndex, HideThenEncode
@@ -29,6 +30,7 @@ def save_pictures(run: Run, method: Any, images: UInt8[Tensor, "n c h w"]) -> No
         method: The trained method, in eval mode.
         images: Held-out source pixels; the first few are shown, all are searched for neighbours.
     """
+    preprocess: Preprocess = method.preprocess
     shown = images[:_SHOWN]
     ids = torch.arange(len(shown), device=images.device)
     _save(run, "features", {"image": _pixels(shown), "pca": pca_maps(method, shown)})
@@ -39,12 +41,12 @@ def save_pictures(run: Run, method: Any, images: UInt8[Tensor, "n c h w"]) -> No
     if isinstance(method, Pixels):
         _save(run, "reconstruction", reconstruction(method, shown, ids))
     if isinstance(method, EncodeThenIndex):
-        drawn = [_to_pixels(method.preprocess, v.image) for v in method.make_views(shown, ids, 0)]
+        drawn = [_to_pixels(preprocess, view.image) for view in method.make_views(shown, ids, 0)]
         same_size = [v for v in drawn if v.shape == drawn[0].shape]
         _save(run, "views", {"image": _pixels(shown), "views": np.stack(same_size, axis=1)})
 
 
-def pca_maps(method: Any, images: UInt8[Tensor, "n c h w"]) -> np.ndarray[Any, Any]:
+def pca_maps(method: Any, images: UInt8[Tensor, "n c h w"]) -> NDArray[Any]:
     """Return each token's first three principal components as colours in [0, 1], (n, gh, gw, 3)."""
     tokens = method.encode(method.preprocess(images).to(method.dtype), tokens=True).float()
     n, num_tokens, _ = tokens.shape
@@ -55,7 +57,7 @@ def pca_maps(method: Any, images: UInt8[Tensor, "n c h w"]) -> np.ndarray[Any, A
     low, high = (torch.quantile(colours, q, dim=0) for q in (0.02, 0.98))
     colours = ((colours - low) / (high - low).clamp(min=1e-8)).clamp(0, 1)
     height, width = grid_of(method, num_tokens)
-    maps: np.ndarray[Any, Any] = rearrange(colours, "(n gh gw) c -> n gh gw c", n=n, gh=height, gw=width).cpu().numpy()
+    maps: NDArray[Any] = rearrange(colours, "(n gh gw) c -> n gh gw c", n=n, gh=height, gw=width).cpu().numpy()
     return maps
 
 
@@ -66,7 +68,7 @@ def grid_of(method: Any, num_tokens: int) -> tuple[int, int]:
     return grid
 
 
-def neighbours(method: Any, images: UInt8[Tensor, "n c h w"]) -> dict[str, np.ndarray[Any, Any]]:
+def neighbours(method: Any, images: UInt8[Tensor, "n c h w"]) -> dict[str, NDArray[Any]]:
     """Return the images whose embeddings lie nearest (by cosine) to those of the first few, themselves left out."""
     parts = [method.encode(method.preprocess(part).to(method.dtype)).float() for part in images.split(256)]
     z = torch.cat(parts)
@@ -78,7 +80,7 @@ def neighbours(method: Any, images: UInt8[Tensor, "n c h w"]) -> dict[str, np.nd
     return {"query": _pixels(images[:_SHOWN]), "neighbours": np.stack(found), "similarity": best.values.cpu().numpy()}
 
 
-def masks(method: Any, images: UInt8[Tensor, "n c h w"], ids: Int[Tensor, " n"]) -> dict[str, np.ndarray[Any, Any]]:
+def masks(method: Any, images: UInt8[Tensor, "n c h w"], ids: Int[Tensor, " n"]) -> dict[str, NDArray[Any]]:
     """Return what a step shows and asks of each image, on the grid of patches."""
     view = method.prepare(ImageBatch(images, ids), 0)
     hidden = method.hide(ids, 0)
@@ -92,7 +94,7 @@ def masks(method: Any, images: UInt8[Tensor, "n c h w"], ids: Int[Tensor, " n"])
     }
 
 
-def energy_maps(method: Any, images: UInt8[Tensor, "n c h w"], num_questions: int = 32) -> np.ndarray[Any, Any]:
+def energy_maps(method: Any, images: UInt8[Tensor, "n c h w"], num_questions: int = 32) -> NDArray[Any]:
     """Return the mean energy of each position over several masks, (n, gh, gw); NaN where nothing was asked."""
     x = method.preprocess(images).to(method.dtype)
     height, width = method.encoder.grid
@@ -104,13 +106,13 @@ def energy_maps(method: Any, images: UInt8[Tensor, "n c h w"], num_questions: in
         place = prediction.sample * height * width + prediction.group
         total.index_add_(0, place, energy)
         count.index_add_(0, place, torch.ones_like(energy))
-    maps: np.ndarray[Any, Any] = (total / count).view(len(images), height, width).cpu().numpy()
+    maps: NDArray[Any] = (total / count).view(len(images), height, width).cpu().numpy()
     return maps
 
 
 def reconstruction(
     method: Any, images: UInt8[Tensor, "n c h w"], ids: Int[Tensor, " n"]
-) -> dict[str, np.ndarray[Any, Any]]:
+) -> dict[str, NDArray[Any]]:
     """Return images, what of them was shown, and the predicted pixels put in the place of the hidden ones."""
     x = method.preprocess(images).to(method.dtype)
     prediction = method.questions(x, ids, 0)
@@ -138,16 +140,16 @@ def _marked(idx: Int[Tensor, "n q m"], num_tokens: int) -> Tensor:
     return torch.zeros(*idx.shape[:2], num_tokens, dtype=torch.bool, device=idx.device).scatter_(2, idx, True)
 
 
-def _to_pixels(preprocess: Preprocess, x: Float[Tensor, "n c h w"]) -> np.ndarray[Any, Any]:
+def _to_pixels(preprocess: Preprocess, x: Float[Tensor, "n c h w"]) -> NDArray[Any]:
     return _pixels(preprocess.to_pixels(x.float()))
 
 
-def _pixels(images: UInt8[Tensor, "n c h w"]) -> np.ndarray[Any, Any]:
-    array: np.ndarray[Any, Any] = rearrange(images, "n c h w -> n h w c").cpu().numpy()
+def _pixels(images: UInt8[Tensor, "n c h w"]) -> NDArray[Any]:
+    array: NDArray[Any] = rearrange(images, "n c h w -> n h w c").cpu().numpy()
     return array
 
 
-def _save(run: Run, name: str, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+def _save(run: Run, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **dict(arrays))

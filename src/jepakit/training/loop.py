@@ -196,9 +196,11 @@ class Trainer:
         """Measure health, log it and say the verdict; returns whether it is healthy, or None where none is measured."""
         if self.monitor is None:
             return None
-        if any(row["step"] == self.step for row in self.run.metrics("health")):
+        before = self.run.metrics("health")
+        if any(row["step"] == self.step for row in before):
             return None  # a resumed run has this measurement already
-        report = self.monitor.measure(self.method, self.step)
+        reference = before[0]["spaces"] if before and before[0]["step"] == 0 else None
+        report = self.monitor.measure(self.method, self.step, reference)
         if rank() == 0:
             self.run.log(report.row())
             self.progress.say(report.sentence())

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from jepakit.health import Verdict, diagnose, measure
+from jepakit.health import Measurements, Verdict, diagnose, measure
 
 _CHUNK = 256
 
@@ -32,8 +32,8 @@ class HealthReport:
         return {"kind": "health", "step": self.step, "verdict": asdict(self.verdict), "spaces": spaces}
 
     def sentence(self) -> str:
-        """Return the verdict in one line."""
-        return f"health at step {self.step}: {self.verdict.sentence}"
+        """Return the verdict in one line; that of fresh weights is only what later ones are compared with."""
+        return f"health at step {self.step}: {self.verdict.sentence if self.step else 'noted as the reference.'}"
 
 
 class Monitor:
@@ -49,8 +49,14 @@ class Monitor:
         self.views = views
 
     @torch.no_grad()
-    def measure(self, method: Any, step: int) -> HealthReport:
-        """Measure every space of the method in eval mode and diagnose it; the mode is restored."""
+    def measure(self, method: Any, step: int, reference: Measurements | None = None) -> HealthReport:
+        """Measure every space of the method in eval mode and diagnose it; the mode is restored.
+
+        Args:
+            method: What to measure.
+            step: Steps done, for the record.
+            reference: What was measured before the first step; sharpens the verdict.
+        """
         was_training = method.training
         method.eval()
         chunks = [method.spaces(part.to(method.dtype)) for part in self.images.split(_CHUNK)]
@@ -58,7 +64,7 @@ class Monitor:
         views = None if self.views is None else {"encoder": self._encode_views(method)}
         method.train(was_training)
         values = measure(spaces, views)
-        return HealthReport(step, values, diagnose(values))
+        return HealthReport(step, values, diagnose(values, reference))
 
     def _encode_views(self, method: Any) -> Float[Tensor, "b v d"]:
         assert self.views is not None

@@ -1,0 +1,136 @@
+"""Runs are compared item by item on one set of images, and never on two."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from tiny_runs import quick_rule, tiny, write_images
+
+from jepakit.commands import compare, comparison
+from jepakit.data import Digits
+from jepakit.evaluation import fit_ridge
+from jepakit.hub import load
+from jepakit.recipes import ImageData, train
+from jepakit.recipes.splits import open_sources, read_probing
+from jepakit.types import UserError
+
+DATA = ImageData(train="digits", stored_size=8, num_health=24)
+
+
+@pytest.fixture(scope="module")
+def other_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a run with another seed and another rate."""
+    folder = tmp_path_factory.mktemp("runs") / "other"
+    train(tiny(seed=1, num_steps=8, learning_rate=3e-3), folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(comparison, "EvaluationConfig", quick_rule)
+    yield
+
+
+def test_differences_are_paired_and_equal_an_independent_computation(tiny_run: Path, other_run: Path) -> None:
+    found = compare([tiny_run, other_run])
+    assert found.evaluation is not None
+    probing = read_probing(open_sources(DATA), DATA, 1, 0, final=False)
+    assert probing is not None
+    correct = []
+    for run in (tiny_run, other_run):
+        model = load(run)
+        train_z, test_z = model.encode(probing.train.images), model.encode(probing.test.images)
+        predicted = fit_ridge(train_z, probing.train.labels, 10).predict(test_z)
+        correct.append((predicted == probing.test.labels).double().numpy())
+    difference = correct[1] - correct[0]
+    low, high = stats.t.interval(0.95, len(difference) - 1, difference.mean(), stats.sem(difference))
+    gain = next(g for g in found.evaluation.gains if g.name == "ridge")
+    assert (gain.arm, gain.against) == (str(other_run), str(tiny_run))
+    np.testing.assert_allclose((gain.value, gain.low, gain.high), (difference.mean(), low, high), atol=1e-12)
+    assert gain.n == len(probing.test)
+    scores = {s.arm: s.value for s in found.evaluation.scores if s.name == "ridge"}
+    assert scores[str(tiny_run)] == pytest.approx(correct[0].mean())
+    assert scores[str(other_run)] == pytest.approx(correct[1].mean())
+
+
+def test_settings_that_differ_are_listed_and_no_others(tiny_run: Path, other_run: Path) -> None:
+    found = compare([tiny_run, other_run])
+    assert found.settings == {
+        str(other_run): [
+            "training.num_steps: 4 -> 8",
+            "training.learning_rate: 0.001 -> 0.003",
+            "seed: 0 -> 1",
+        ]
+    }
+    assert [row["step"] for row in found.curves[str(other_run)] if row["kind"] == "train"] == [2, 4, 6, 8]
+
+
+def test_the_page_shows_both_runs(tiny_run: Path, other_run: Path, tmp_path: Path) -> None:
+    found = compare([tiny_run, other_run], out=tmp_path / "page/comparison.html")
+    assert found.page == tmp_path / "page/comparison.html"
+    page = found.page.read_text()
+    assert "training.learning_rate" in page
+    assert "paired" in page
+
+
+def test_a_comparison_on_the_test_split_is_kept_by_every_run(tiny_run: Path, other_run: Path, tmp_path: Path) -> None:
+    runs = [Path(shutil.copytree(run, tmp_path / run.name)) for run in (tiny_run, other_run)]
+    found = compare(runs, final=True)
+    assert found.evaluation is not None
+    assert found.evaluation.protocol["split"] == "test"
+    for run in runs:
+        (line,) = (run / "final-records.jsonl").read_text().splitlines()
+        assert json.loads(line)["gains"] == found.evaluation.to_json()["gains"]
+    compare(runs)
+    assert len((runs[0] / "final-records.jsonl").read_text().splitlines()) == 1
+
+
+def with_data(run: Path, folder: Path, **changes: Any) -> Path:
+    """Copy a run and change what its configuration says of its data."""
+    copy = Path(shutil.copytree(run, folder / "changed"))
+    config = json.loads((copy / "config.json").read_text())
+    config["data"] |= changes
+    (copy / "config.json").write_text(json.dumps(config))
+    return copy
+
+
+@pytest.mark.parametrize(("key", "value"), [("train", "elsewhere"), ("split_seed", 1), ("test_fraction", 0.2)])
+def test_runs_of_other_images_or_splits_are_refused(tiny_run: Path, tmp_path: Path, key: str, value: Any) -> None:
+    changed = with_data(tiny_run, tmp_path, **{key: value})
+    with pytest.raises(UserError, match=rf"cannot be compared: data\.{key} differs"):
+        compare([tiny_run, changed])
+
+
+def test_settings_of_training_s_images_alone_may_differ(tiny_run: Path, tmp_path: Path) -> None:
+    assert compare([tiny_run, with_data(tiny_run, tmp_path, num_health=20)]).evaluation is not None
+
+
+def test_fewer_than_two_different_runs_are_refused(tiny_run: Path, other_run: Path) -> None:
+    for runs in ([], [tiny_run], [tiny_run, tiny_run], [tiny_run, other_run, other_run / "../other"]):
+        with pytest.raises(UserError, match="needs two different runs or more"):
+            compare(runs)
+
+
+def test_unlabelled_runs_are_compared_by_settings_and_curves(tmp_path: Path) -> None:
+    write_images(tmp_path / "images/only-one-folder", per_class=8)
+    data = ImageData(train=str(tmp_path / "images/only-one-folder"), stored_size=8, labels="none")
+    runs = [tmp_path / f"run-{seed}" for seed in range(2)]
+    for seed, run in enumerate(runs):
+        train(tiny(data=data, seed=seed, batch_size=8, num_steps=2), run)
+    found = compare(runs, out=tmp_path / "page.html")
+    assert found.evaluation is None
+    assert found.settings == {str(runs[1]): ["seed: 0 -> 1"]}
+    assert (tmp_path / "page.html").exists()
+
+
+def test_digits_have_labels_for_the_probes_unless_told_otherwise() -> None:
+    assert Digits().labels is not None
+    assert read_probing(open_sources(replace(DATA, labels="none")), DATA, 1, 0, final=False) is None
+    assert torch.equal(open_sources(DATA).train.indices, open_sources(DATA).train.indices)

@@ -1,0 +1,73 @@
+"""Runs that take a second: digits, networks of a few hundred weights, a handful of steps, few label draws."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from jepakit.commands import scoring
+from jepakit.data import Digits
+from jepakit.evaluation import EvaluationConfig
+from jepakit.nn import ResNetConfig, ViTConfig
+from jepakit.recipes import ImageData, ImageRecipe, find_recipe
+
+CONV = ResNetConfig(num_blocks=(1, 1), width=8, in_channels=1)
+VIT = ViTConfig(image_size=8, patch_size=2, dim=16, depth=1, num_heads=2, in_channels=1)
+
+
+def tiny(
+    name: str = "digits-transform", *, data: ImageData | None = None, seed: int = 0, **training: Any
+) -> ImageRecipe:
+    """Return a recipe of the digits with small networks and four steps."""
+    recipe = find_recipe(name)()
+    method: Any = recipe.method
+    if isinstance(method.encoder, ViTConfig):
+        method = replace(method, encoder=VIT, predictor_dim=8, predictor_depth=1, predictor_heads=2)
+    else:
+        small = {"predictor_dim": 16} if hasattr(method, "predictor_dim") else {}
+        method = replace(method, encoder=CONV, projector_dims=(16, 8), **small)
+    if hasattr(method, "num_slices"):
+        method = replace(method, num_slices=16)
+    rhythm = {"num_steps": 4, "batch_size": 32, "warmup_steps": 1, "decay_steps": 0, "health_every": 0, "log_every": 2}
+    settings = {"num_workers": 0, "device": "cpu", "precision": "fp32", "compile": False}
+    return replace(
+        recipe,
+        method=method,
+        data=data or replace(recipe.data, num_health=24),
+        training=replace(recipe.training, **(rhythm | settings | training)),
+        seed=seed,
+    )
+
+
+def quick_rule(**settings: Any) -> EvaluationConfig:
+    """Build an evaluation's rule as asked for, with few label draws and without the slow probe."""
+    probes = tuple(probe for probe in settings.pop("probes", ("ridge", "knn", "kshot")) if probe != "logistic")
+    kinds = tuple(settings.pop("corruptions", ()))[:1]
+    return EvaluationConfig(**settings, probes=probes, corruptions=kinds, severities=(1, 4), num_draws=5)
+
+
+@contextmanager
+def quick_scoring() -> Iterator[None]:
+    """Let the commands score by `quick_rule` within a `with` block."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "EvaluationConfig", quick_rule)
+        yield
+
+
+def write_images(folder: Path, per_class: int, classes: int = 3, name: Callable[[int], str] = str) -> list[Path]:
+    """Write digits as PNG files into a folder per class; returns their paths in the order of a source."""
+    digits = Digits()
+    assert digits.labels is not None
+    paths = []
+    for label in range(classes):
+        chosen = (digits.labels == label).nonzero()[:per_class, 0].tolist()
+        for number, index in enumerate(chosen):
+            path = folder / name(label) / f"{number:03}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(digits.images[index, 0].numpy()).save(path)
+            paths.append(path)
+    return paths
