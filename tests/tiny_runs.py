@@ -33,12 +33,13 @@ def tiny(
     if hasattr(method, "num_slices"):
         method = replace(method, num_slices=16)
     rhythm = {"num_steps": 4, "batch_size": 32, "warmup_steps": 1, "decay_steps": 0, "health_every": 0, "log_every": 2}
+    pace = {"learning_rate": 1e-3, "schedule": "cosine", "weight_decay": 0.01, "accumulation": 1, "clip_norm": None}
     settings = {"num_workers": 0, "device": "cpu", "precision": "fp32", "compile": False}
     return replace(
         recipe,
         method=method,
         data=data or replace(recipe.data, num_health=24),
-        training=replace(recipe.training, **(rhythm | settings | training)),
+        training=replace(recipe.training, **(rhythm | pace | settings | training)),
         seed=seed,
     )
 

@@ -10,7 +10,8 @@ import errno
 import io
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,11 +30,12 @@ USAGE = """jepakit: learn by predicting embeddings.
 usage: jepakit COMMAND ...   (jepakit COMMAND --help for its options)
 
 """
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _USERS_ERRNO = (
-    *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
-    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT),
+    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
 )
-"""What the system may refuse because of a path or a disk that the user chose."""
+"""What the system may refuse because of a path that the user chose."""
 
 
 def run(arguments: list[str]) -> int:
@@ -56,9 +58,11 @@ def run(arguments: list[str]) -> int:
     except UserError as error:
         return complain(str(error))
     except OSError as error:
-        if error.errno not in _USERS_ERRNO or error.filename is None:
-            raise
-        return complain(f"{error.filename}: {error.strerror}.")
+        if error.errno in _FULL:
+            return complain("The disk is full; what was saved before is untouched, so free some space and go on.")
+        if error.errno in _USERS_ERRNO and error.filename is not None:
+            return complain(f"{error.filename}: {error.strerror}.")
+        raise
     except KeyboardInterrupt:
         sys.stderr.write("jepakit: stopped; what was saved stays, and the same command goes on from there.\n")
         return 130
@@ -91,16 +95,22 @@ def _train(arguments: list[str]) -> int:
             say(f"usage: jepakit train RECIPE [--out DIR] [--option value ...]\n\nrecipes: {', '.join(RECIPES)}")
             return 0
         raise UserError(f"train needs a recipe first: {', '.join(RECIPES)}, or path/to/file.py:function.")
-    default = find_recipe(arguments[0])()
 
-    def chosen(recipe: ImageRecipe, out: Path | None = None) -> tuple[ImageRecipe, Path | None]:
-        return recipe, out
+    @dataclass
+    class Chosen:
+        """Hold a recipe with the user's changes, and where its run goes."""
 
-    chosen.__annotations__["recipe"] = Annotated[type(default), tyro.conf.arg(name="")]
-    chosen.__defaults__ = (default, None)
-    settings = (tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff)
-    recipe, out = _parse(chosen, f"train {arguments[0]}", arguments[1:], settings)
-    folder = out if out is not None else default_folder(recipe)
+        recipe: Annotated[ImageRecipe, tyro.conf.arg(name="")]
+        out: Path | None = None
+
+    chosen = _parse(
+        Chosen,
+        f"train {arguments[0]}",
+        arguments[1:],
+        default=Chosen(find_recipe(arguments[0])()),
+        config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff),
+    )
+    recipe, folder = chosen.recipe, chosen.out or default_folder(chosen.recipe)
     trained = commands.train(recipe, folder, make_progress())
     result = trained.result
     if result.interrupted_by is not None:
@@ -117,8 +127,14 @@ def _train(arguments: list[str]) -> int:
     return status
 
 
-def _parse(function: Callable[..., Any], command: str, arguments: list[str], config: Sequence[Any] = ()) -> Any:
+def _parse(function: Callable[..., Any], command: str, arguments: list[str], **settings: Any) -> Any:
     """Let tyro read the arguments of a function from its signature, and say what is wrong with them in one sentence.
+
+    Args:
+        function: What to call with them.
+        command: The command, with its recipe, for tyro's help.
+        arguments: What the user typed after it.
+        settings: Passed on to `tyro.cli`, which knows its own options.
 
     Raises:
         UserError: An option is unknown (the nearest is named), a value does not fit, or one is missing.
@@ -128,7 +144,7 @@ def _parse(function: Callable[..., Any], command: str, arguments: list[str], con
 
     from jepakit.types import UserError
 
-    parse = partial(tyro.cli, function, prog=f"jepakit {command}", config=config)
+    parse = partial(tyro.cli, function, prog=f"jepakit {command}", **settings)
     told, options = io.StringIO(), io.StringIO()
     try:
         with contextlib.redirect_stderr(told):
@@ -165,9 +181,11 @@ def _nearest(name: str, known: Mapping[str, str], otherwise: str) -> str:
 
 
 def _sentence(box: str) -> str:
-    """Return what tyro said in its box, above the rule and without the frame."""
-    lines = [line.strip("╭╮╰╯│─ ") for line in re.split(r"│ ─+ │", box)[0].splitlines()[1:]]
-    words = " ".join(line for line in lines if line)
+    """Return what tyro said in its box: below the title, above the next rule, and without the frame."""
+    lines = [line.strip("╭╮╰╯│ ") for line in box.splitlines()[1:]]
+    is_rule = [set(line) <= set("─-") for line in lines]
+    start = is_rule.index(False) if False in is_rule else 0
+    words = " ".join(lines[start : is_rule.index(True, start) if True in is_rule[start:] else None])
     return words if words.endswith(".") else f"{words}."
 
 

@@ -2,19 +2,15 @@
 
 import json
 import shutil
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from scipy import stats
 from tiny_runs import quick_rule, tiny, write_images
 
 from jepakit.commands import compare, comparison
-from jepakit.data import Digits
 from jepakit.evaluation import fit_ridge
 from jepakit.hub import load
 from jepakit.recipes import ImageData, train
@@ -33,9 +29,8 @@ def other_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def few_draws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparison, "EvaluationConfig", quick_rule)
-    yield
 
 
 def test_differences_are_paired_and_equal_an_independent_computation(tiny_run: Path, other_run: Path) -> None:
@@ -128,9 +123,3 @@ def test_unlabelled_runs_are_compared_by_settings_and_curves(tmp_path: Path) -> 
     assert found.evaluation is None
     assert found.settings == {str(runs[1]): ["seed: 0 -> 1"]}
     assert (tmp_path / "page.html").exists()
-
-
-def test_digits_have_labels_for_the_probes_unless_told_otherwise() -> None:
-    assert Digits().labels is not None
-    assert read_probing(open_sources(replace(DATA, labels="none")), DATA, 1, 0, final=False) is None
-    assert torch.equal(open_sources(DATA).train.indices, open_sources(DATA).train.indices)

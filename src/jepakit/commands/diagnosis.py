@@ -19,7 +19,6 @@ _EXTRAS = {
     "data": ("pyarrow", "datasets"),
     "hub": ("huggingface_hub", "transformers"),
     "timm": ("timm",),
-    "loggers": ("tensorboard", "wandb", "trackio"),
 }
 
 

@@ -19,8 +19,8 @@ from jepakit.training import TrainingConfig
 from jepakit.views import Augment, MultiCrop, Preprocess
 
 _PREPROCESS = Preprocess(image_size=8, channels=1, mean=(0.3,), std=(0.37,))
-_VIT = ViTConfig(image_size=8, patch_size=1, dim=96, depth=4, num_heads=4, in_channels=1)
-_CONV = ResNetConfig(num_blocks=(1, 1), width=64, in_channels=1)
+_VIT = ViTConfig(image_size=8, patch_size=2, dim=64, depth=3, num_heads=4, in_channels=1, positions="rotary")
+_CONV = ResNetConfig(num_blocks=(1, 1, 1), width=16, in_channels=1)
 _GENTLE = Augment(
     image_size=8,
     channels=1,
@@ -32,7 +32,7 @@ _GENTLE = Augment(
 )
 
 
-def _recipe(name: str, method: ImageMethodConfig, learning_rate: float = 1e-3, num_steps: int = 1500) -> ImageRecipe:
+def _recipe(name: str, method: ImageMethodConfig, learning_rate: float = 3e-3, num_steps: int = 1000) -> ImageRecipe:
     return ImageRecipe(
         recipe=name,
         method=method,
@@ -41,7 +41,7 @@ def _recipe(name: str, method: ImageMethodConfig, learning_rate: float = 1e-3, n
             num_steps=num_steps,
             batch_size=256,
             learning_rate=learning_rate,
-            warmup_steps=num_steps // 20,
+            warmup_steps=num_steps // 10,
             weight_decay=0.01,
             health_every=num_steps // 5,
             log_every=50,
@@ -51,12 +51,12 @@ def _recipe(name: str, method: ImageMethodConfig, learning_rate: float = 1e-3, n
     )
 
 
-_MASK = RandomMask(grid=_VIT.grid, target_fraction=0.6)
+_MASK = RandomMask(grid=_VIT.grid, target_fraction=0.5)
 
 
 def digits_transform() -> ImageRecipe:
     """Learn digits by predicting an image's embedding after a known shift, rotation and scaling."""
-    method = TransformJEPAConfig(encoder=_CONV, augment=_GENTLE, preprocess=_PREPROCESS, projector_dims=(256, 64))
+    method = TransformJEPAConfig(encoder=_CONV, augment=_GENTLE, preprocess=_PREPROCESS, projector_dims=(256, 16))
     return _recipe("digits-transform", method)
 
 
@@ -67,8 +67,8 @@ def digits_ijepa() -> ImageRecipe:
         mask=_MASK,
         augment=_GENTLE,
         preprocess=_PREPROCESS,
-        predictor_dim=64,
-        predictor_depth=2,
+        predictor_dim=48,
+        predictor_depth=1,
         predictor_heads=4,
         momentum=0.99,
     )
@@ -82,8 +82,8 @@ def digits_ijepa_sigreg() -> ImageRecipe:
         mask=_MASK,
         augment=_GENTLE,
         preprocess=_PREPROCESS,
-        predictor_dim=64,
-        predictor_depth=2,
+        predictor_dim=48,
+        predictor_depth=1,
         predictor_heads=4,
     )
     return _recipe("digits-ijepa-sigreg", method)
@@ -92,7 +92,7 @@ def digits_ijepa_sigreg() -> ImageRecipe:
 def digits_lejepa() -> ImageRecipe:
     """Learn digits by letting four views predict their centre."""
     views = MultiCrop(global_=_GENTLE, num_global=4)
-    method = LeJEPAConfig(encoder=_CONV, views=views, preprocess=_PREPROCESS, projector_dims=(256, 64), num_slices=256)
+    method = LeJEPAConfig(encoder=_CONV, views=views, preprocess=_PREPROCESS, projector_dims=(256, 16), num_slices=256)
     return _recipe("digits-lejepa", method)
 
 
@@ -109,8 +109,8 @@ def digits_pixels() -> ImageRecipe:
         mask=_MASK,
         augment=_GENTLE,
         preprocess=_PREPROCESS,
-        predictor_dim=64,
-        predictor_depth=2,
+        predictor_dim=48,
+        predictor_depth=1,
         predictor_heads=4,
         standardise=False,
     )

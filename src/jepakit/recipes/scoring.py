@@ -152,7 +152,7 @@ def pixel_augment(method: Any, image_size: int) -> Any:
     views = getattr(method, "views", None)
     augment: Augment = replace(views.global_ if views is not None else method.augment, image_size=image_size)
 
-    def copies(image: UInt8[Tensor, "n c h w"], ids: Int[Tensor, " n"], copy: int) -> Float[Tensor, "n c h w"]:
+    def copies(image: UInt8[Tensor, "n c h w"], ids: Int[Tensor, " n"], copy: int) -> Float[Tensor, "n _ s s"]:
         return augment(image, ids, copy).image
 
     return copies

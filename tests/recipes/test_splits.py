@@ -1,0 +1,150 @@
+"""What training sees, what health is measured on and what is tested on never overlap, whatever the source."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_runs import write_images
+
+from jepakit.data import Digits
+from jepakit.recipes import ImageData
+from jepakit.recipes.splits import open_sources, read_health, read_probing
+from jepakit.types import UserError
+
+DIGITS = ImageData(train="digits", stored_size=8)
+
+
+def names(source: Any) -> set[str]:
+    return {source.name(index) for index in range(len(source))}
+
+
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 50), test=st.floats(0.1, 0.6), num_health=st.integers(2, 400))
+def test_parts_are_disjoint_and_make_the_whole(seed: int, test: float, num_health: int) -> None:
+    data = replace(DIGITS, split_seed=seed, test_fraction=test, num_health=num_health)
+    sources = open_sources(data)
+    assert sources.probe is not None
+    assert sources.test is not None
+    parts = [names(sources.train), names(sources.health), names(sources.test)]
+    assert len(set.union(*parts)) == sum(map(len, parts)) == 1797
+    assert names(sources.probe) == parts[0] | parts[1]
+    assert len(parts[2]) == round(1797 * test)
+    assert len(parts[1]) == min(num_health, (1797 - len(parts[2])) // 5)
+
+
+def test_the_test_split_is_stratified_and_depends_on_its_seed_alone() -> None:
+    sources, again = open_sources(DIGITS), open_sources(replace(DIGITS, num_health=40, stored_size=16))
+    assert sources.test is not None
+    assert again.test is not None
+    assert names(sources.test) == names(again.test)
+    counts = torch.bincount(sources.test.labels)  # type: ignore[arg-type]
+    whole = torch.bincount(Digits().labels)  # type: ignore[arg-type]
+    assert float((counts / whole - 0.3).abs().max()) < 0.01
+    other = open_sources(replace(DIGITS, split_seed=1))
+    assert other.test is not None
+    assert names(other.test) != names(sources.test)
+
+
+def test_the_development_split_is_cut_from_the_probes_training_part() -> None:
+    sources = open_sources(DIGITS)
+    dev, final = (read_probing(sources, DIGITS, 1, 0, final=final) for final in (False, True))
+    assert dev is not None
+    assert final is not None
+    assert (dev.split, final.split) == ("dev", "test")
+    assert len(dev.train) + len(dev.test) == len(final.train) == 1797 - 539
+    assert len(dev.test) == round(0.2 * len(final.train))
+    final_rows = {image.numpy().tobytes() for image in final.test.images}
+    dev_rows = {image.numpy().tobytes() for image in dev.test.images}
+    assert len(final_rows & dev_rows) <= len(final_rows) * 0.02  # the digits hold a few identical scans
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Write a folder without labels and a labelled one."""
+    for path in write_images(tmp_path / "unlabelled", per_class=10):
+        path.rename(tmp_path / "unlabelled" / f"{path.parent.name}-{path.name}")
+    write_images(tmp_path / "labelled", per_class=12, name=lambda label: f"class-{label}")
+    return tmp_path / "unlabelled", tmp_path / "labelled"
+
+
+def test_a_folder_without_labels_is_all_for_training(folders: tuple[Path, Path]) -> None:
+    data = ImageData(train=str(folders[0]), stored_size=8)
+    sources = open_sources(data)
+    assert len(sources.train) + len(sources.health) == 30
+    assert sources.probe is None
+    assert sources.test is None
+    assert read_probing(sources, data, 1, 0, final=True) is None
+    assert read_health(sources, data, channels=1, num_workers=0).shape == (6, 1, 8, 8)
+
+
+def test_images_in_a_single_folder_are_no_class(tmp_path: Path) -> None:
+    write_images(tmp_path, per_class=20, classes=1)
+    assert open_sources(ImageData(train=str(tmp_path), stored_size=8)).probe is None
+
+
+def test_a_labelled_set_of_its_own_leaves_training_whole(folders: tuple[Path, Path]) -> None:
+    data = ImageData(train=str(folders[0]), probe=str(folders[1]), stored_size=8)
+    sources = open_sources(data)
+    assert len(sources.train) + len(sources.health) == 30
+    assert sources.probe is not None
+    assert sources.test is not None
+    assert len(sources.probe) + len(sources.test) == 36
+    assert not names(sources.probe) & names(sources.test)
+    probing = read_probing(sources, data, 1, 0, final=True)
+    assert probing is not None
+    assert probing.train.class_names == ("class-0", "class-1", "class-2")
+    assert torch.bincount(probing.train.labels).tolist() == torch.bincount(sources.probe.labels).tolist()  # type: ignore[arg-type]
+
+
+def test_a_test_set_of_its_own_leaves_every_labelled_image_to_the_probes(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    write_images(tmp_path / "test", per_class=5, classes=2, name=lambda label: f"class-{label + 1}")
+    data = ImageData(train=str(folders[1]), test=str(tmp_path / "test"), stored_size=8)
+    sources = open_sources(data)
+    assert len(sources.train) + len(sources.health) == 36
+    probing = read_probing(sources, data, 1, 0, final=True)
+    assert probing is not None
+    assert (len(probing.train), len(probing.test)) == (36, 10)
+    assert probing.test.labels.tolist() == [1] * 5 + [2] * 5  # numbered as the training part numbers its classes
+    dev = read_probing(sources, data, 1, 0, final=False)
+    assert dev is not None
+    assert len(dev.train) + len(dev.test) == 36
+
+
+def test_labels_are_left_alone_where_none_are_wanted(folders: tuple[Path, Path]) -> None:
+    for train in ("digits", str(folders[1])):
+        sources = open_sources(ImageData(train=train, labels="none", stored_size=8))
+        assert sources.probe is None
+        assert len(sources.train) + len(sources.health) == (1797 if train == "digits" else 36)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"probe": "{labelled}", "train": "{labelled}"}, "share images, and results are tested on the latter"),
+        ({"probe": "{labelled}/class-0", "train": "{labelled}"}, "share images"),
+        ({"train": "{labelled}/class-0", "test": "{labelled}"}, "share images"),
+        ({"train": "{unlabelled}", "probe": "{labelled}", "test": "{labelled}/../labelled"}, "share images"),
+        ({"train": "{unlabelled}", "test": "{labelled}"}, "there are no labels to fit probes by; give --data.probe"),
+        ({"train": "{nowhere}"}, "does not exist"),
+        ({"train": "{labelled}", "labels": "columns"}, "is a folder of images without columns"),
+    ],
+)
+def test_paths_by_which_a_test_could_not_be_trusted_are_refused(
+    folders: tuple[Path, Path], changes: dict[str, str], sentence: str
+) -> None:
+    places = {"unlabelled": folders[0], "labelled": folders[1], "nowhere": folders[0] / "nowhere"}
+    data = ImageData(**({"stored_size": 8} | {k: v.format(**places) for k, v in changes.items()}))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=sentence):
+        open_sources(data)
+
+
+def test_too_few_images_are_one_sentence(tmp_path: Path) -> None:
+    write_images(tmp_path, per_class=9, classes=1)
+    with pytest.raises(UserError, match="has 9 images to learn from; at least 10 are needed"):
+        open_sources(ImageData(train=str(tmp_path), stored_size=8))
