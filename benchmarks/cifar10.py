@@ -1,10 +1,10 @@
 """CIFAR-10 on two cores: 15 minutes of training without labels, then a linear probe on the frozen pooled features.
 
-    python benchmarks/cifar10.py --data ../shared/data                     # choices: scored on the last 5,000 train images
-    python benchmarks/cifar10.py --data ../shared/data --final --seeds 3   # the test split, once
+    python benchmarks/cifar10.py --data DATA                     # choices: scored on the last 5,000 train images
+    python benchmarks/cifar10.py --data DATA --final --seeds 3   # the test split, once
 
-`--data` holds cifar10-train.parquet and cifar10-test.parquet (columns `image`, encoded bytes, and `label`). Features are
-at most 512 numbers from one forward pass. Floors: random initial weights, raw pixels, random convolutional features as
+DATA holds cifar10-train.parquet and cifar10-test.parquet (columns `image`, encoded bytes, and `label`). Features are at
+most 512 numbers from one forward pass. Floors: random initial weights, raw pixels, random convolutional features as
 wide as the model's and 4,096 wide.
 """
 
@@ -114,9 +114,7 @@ def main() -> None:
             recipe = recipe_for(name, arguments.data, seed, arguments.num_steps, arguments.batch_size)
             key = f"{name}-steps={recipe.training.num_steps}-seed={seed}"
             out = arguments.out / "runs" / key
-            cells[f"{key}-{split}"] = lambda recipe=recipe, out=out: cell(
-                recipe, arguments.data, out, arguments.final
-            )
+            cells[f"{key}-{split}"] = lambda recipe=recipe, out=out: cell(recipe, arguments.data, out, arguments.final)
     records = run_grid(cells, arguments.out, print)
     for key, record in records.items():
         print(f"\n{key}: {record['seconds']:.0f} s, {record['images_per_s']:.0f} images/s")

@@ -12,10 +12,10 @@ Four collapses are provoked by really training small models badly, each on more 
 
 The thresholds of `jepakit.health.Thresholds` were set on the cases marked "set" (I-JEPA with SIGReg on the digits), all
 other cases test them. To be fair: that a projector is held to standard deviation 1, and that directions are counted by
-the participation ratio, was decided after seed 0 of the other digits cases had been seen, and `shrinkage` moved from 0.05
-to 0.1 while the seeds ran; the tables use the final values. A cell (case, seed) is trained once and its measurements are kept in a JSON
-record, so a rerun computes what is missing and verdicts follow the thresholds of the day. CIFAR-10 is read at 12x12
-pixels from `--data`; without it those cases are left out.
+the participation ratio, was decided after seed 0 of the other digits cases had been seen, and `shrinkage` moved from
+0.05 to 0.1 while the seeds ran; the tables use the final values. A cell (case, seed) is trained once and its
+measurements are kept in a JSON record, so a rerun computes what is missing and verdicts follow the thresholds of the
+day. CIFAR-10 is read at 12x12 pixels from `--data`; without it those cases are left out.
 """
 
 import argparse

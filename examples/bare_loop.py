@@ -1,6 +1,6 @@
 """Use an objective, a mask and the health report inside a training loop of your own: nothing else of jepakit runs.
 
-    python examples/bare_loop.py
+python examples/bare_loop.py
 """
 
 import torch

@@ -1,6 +1,6 @@
 """Train a jepakit method with the Hugging Face Trainer: the method is an ordinary module, the Trainer owns the loop.
 
-    pip install transformers accelerate && python examples/with_hugging_face_trainer.py
+pip install transformers accelerate && python examples/with_hugging_face_trainer.py
 """
 
 import tempfile

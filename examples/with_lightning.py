@@ -1,6 +1,6 @@
 """Train a jepakit method with Lightning: the method is an ordinary module, Lightning owns the loop.
 
-    pip install lightning && python examples/with_lightning.py
+pip install lightning && python examples/with_lightning.py
 """
 
 from typing import Any

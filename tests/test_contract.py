@@ -164,5 +164,3 @@ def test_encode_gives_pooled_and_token_embeddings(name: str) -> None:
     torch.testing.assert_close(tokens.mean(dim=1), method.encode(x))
     spaces = method.spaces(x)
     assert "encoder" in spaces and all(space.ndim == 3 for space in spaces.values())
-
-

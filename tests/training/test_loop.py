@@ -137,7 +137,10 @@ def test_clipping_bounds_the_update(tmp_path: Path) -> None:
     seen: list[float] = []
     step = optimizer.adamw.step
     norm_of = torch.nn.utils.get_total_norm
-    optimizer.adamw.step = lambda: (seen.append(float(norm_of([p.grad for p in parameters if p.grad is not None]))), step())[1]  # type: ignore[method-assign]
+    optimizer.adamw.step = lambda: (
+        seen.append(float(norm_of([p.grad for p in parameters if p.grad is not None]))),
+        step(),
+    )[1]  # type: ignore[method-assign]
     norm = optimizer.step(0, output.loss, output.terms)
     assert float(norm) > 1e-3
     assert seen[0] == pytest.approx(1e-3, rel=1e-3)

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from jepakit.commands.scoring import evaluate_method, is_scored
+from jepakit.commands.scoring import PROBES, evaluate_method, is_scored
+from jepakit.evaluation.probes import Probe
 from jepakit.recipes import ImageRecipe
 from jepakit.recipes.pictures import save_pictures
 from jepakit.recipes.pipeline import Trained
@@ -39,7 +40,9 @@ def default_folder(recipe: ImageRecipe) -> Path:
     return Path("runs") / recipe.recipe
 
 
-def finish(trained: Trained, recipe: ImageRecipe, run: Run, *, final: bool = False) -> Path:
+def finish(
+    trained: Trained, recipe: ImageRecipe, run: Run, *, final: bool = False, probes: tuple[Probe, ...] = PROBES
+) -> Path:
     """Draw, score and report a run that training has left; returns where the report is.
 
     Args:
@@ -47,6 +50,7 @@ def finish(trained: Trained, recipe: ImageRecipe, run: Run, *, final: bool = Fal
         recipe: What was run.
         run: Where it lies.
         final: Score on the test split instead of the development split.
+        probes: Which probes to score by.
     """
     step = trained.result.step
     try:
@@ -57,7 +61,7 @@ def finish(trained: Trained, recipe: ImageRecipe, run: Run, *, final: bool = Fal
             save_pictures(run, method, images.to(device_of(method)))
             if step == recipe.training.num_steps:
                 which = {"checkpoint": "last", "step": step}
-                evaluate_method(method, trained.sources, recipe.data, run, which, final=final)
+                evaluate_method(method, trained.sources, recipe.data, run, which, final=final, probes=probes)
     finally:
         report = write_report(run)  # what there is, also where scoring failed
     return report

@@ -32,7 +32,7 @@ _GENTLE = Augment(
 )
 
 
-def _recipe(name: str, method: ImageMethodConfig, learning_rate: float = 3e-3, num_steps: int = 1000) -> ImageRecipe:
+def _recipe(name: str, method: ImageMethodConfig, learning_rate: float = 3e-3, num_steps: int = 700) -> ImageRecipe:
     return ImageRecipe(
         recipe=name,
         method=method,

@@ -110,9 +110,7 @@ def energy_maps(method: Any, images: UInt8[Tensor, "n c h w"], num_questions: in
     return maps
 
 
-def reconstruction(
-    method: Any, images: UInt8[Tensor, "n c h w"], ids: Int[Tensor, " n"]
-) -> dict[str, NDArray[Any]]:
+def reconstruction(method: Any, images: UInt8[Tensor, "n c h w"], ids: Int[Tensor, " n"]) -> dict[str, NDArray[Any]]:
     """Return images, what of them was shown, and the predicted pixels put in the place of the hidden ones."""
     x = method.preprocess(images).to(method.dtype)
     prediction = method.questions(x, ids, 0)

@@ -1,4 +1,4 @@
-"""Carry out a recipe: claim the run directory, train where the last checkpoint ended, score, draw, report."""
+"""Carry out the training of a recipe: claim the run directory, go on from the last checkpoint, note what is odd."""
 
 import datetime
 import importlib.metadata

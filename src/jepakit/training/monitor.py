@@ -27,9 +27,11 @@ class HealthReport:
         return self.verdict.healthy
 
     def row(self) -> dict[str, Any]:
-        """Return this report as a row of metrics.jsonl."""
-        spaces = {name: dict(values) for name, values in self.spaces.items()}
-        return {"kind": "health", "step": self.step, "verdict": asdict(self.verdict), "spaces": spaces}
+        """Return this report as a row of metrics.jsonl; fresh weights are a reference and get no verdict."""
+        row: dict[str, Any] = {"kind": "health", "step": self.step}
+        if self.step > 0:
+            row["verdict"] = asdict(self.verdict)
+        return row | {"spaces": {name: dict(values) for name, values in self.spaces.items()}}
 
     def sentence(self) -> str:
         """Return the verdict in one line; that of fresh weights is only what later ones are compared with."""
