@@ -79,7 +79,7 @@ def test_loss_and_gradients_of_a_step_are_those_of_one_process(name: str, result
         largest = max(float(gradient.norm()) for gradient in expected["gradients"].values())
         for key, gradient in expected["gradients"].items():
             # a bias that the loss cannot feel has a gradient of rounding errors alone: hold it to the largest one
-            error = (got["gradients"][key] - gradient).norm() / gradient.norm().clamp(min=1e-3 * largest)
+            error = (got["gradients"][key] - gradient).norm() / gradient.norm().clamp(min=1e-2 * largest)
             assert error < 1e-5, f"{key}: {error:.1e}"
 
 
