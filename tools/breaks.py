@@ -5,10 +5,10 @@ that must fail. A test that stays green proves nothing, and this command says so
 """
 
 import argparse
+import multiprocessing
 import os
 import queue
 import shutil
-import subprocess
 import sys
 import tempfile
 import tomllib
@@ -16,6 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+os.environ |= {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+PROCESSES = multiprocessing.get_context("forkserver")  # each test run is a fork of a process that has torch already
+PROCESSES.set_forkserver_preload(["torch", "sklearn.linear_model", "pytest", "beartype", "jaxtyping", "safetensors"])
 _COPIED = ("src", "tests", "pyproject.toml", "README.md", "docs", "examples", "tools", "Makefile")
 
 
@@ -64,16 +67,29 @@ def is_noticed(breakage: dict[str, str], copy: Path) -> bool:
         print(f"{breakage['name']}: its snippet stands {original.count(breakage['old'])} times in {breakage['file']}")
         return False
     path.write_text(original.replace(breakage["old"], breakage["new"]))
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *breakage["test"].split()]
-    only_here = {"PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-    environment = os.environ | only_here
-    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+    log = copy / "breaks.log"
+    process = PROCESSES.Process(target=run_tests, args=(str(copy), breakage["test"].split(), str(log)))
+    process.start()
+    process.join()
     path.write_text(original)
-    noticed = done.returncode == 1  # 1: tests failed; anything else is no verdict
+    noticed = process.exitcode == 1  # 1: tests failed; anything else is no verdict
     print(f"{'red as it must be' if noticed else 'NOT NOTICED'}: {breakage['name']}", flush=True)
     if not noticed:
-        print(done.stdout[-2000:], done.stderr[-1000:])
+        print(log.read_text()[-3000:])
     return noticed
+
+
+def run_tests(copy: str, tests: list[str], log: str) -> None:
+    """Run tests in a copy of the house, in this process, and leave with pytest's status."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.chdir(copy)
+    os.environ["PYTHONPATH"] = f"{copy}/src"  # for the processes that tests start
+    sys.path.insert(0, f"{copy}/src")
+    import pytest
+
+    os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])))
 
 
 if __name__ == "__main__":
