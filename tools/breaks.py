@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 os.environ |= {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
 PROCESSES = multiprocessing.get_context("forkserver")  # each test run is a fork of a process that has torch already
 PROCESSES.set_forkserver_preload(["torch", "sklearn.linear_model", "pytest", "beartype", "jaxtyping", "safetensors"])
+TESTS_FAILED = 77
 _COPIED = ("src", "tests", "pyproject.toml", "README.md", "docs", "examples", "tools", "Makefile")
 
 
@@ -72,10 +73,10 @@ def is_noticed(breakage: dict[str, str], copy: Path) -> bool:
     process.start()
     process.join()
     path.write_text(original)
-    noticed = process.exitcode == 1  # 1: tests failed; anything else is no verdict
+    noticed = process.exitcode == TESTS_FAILED  # anything else is no verdict: a crash must not pass for a red test
     print(f"{'red as it must be' if noticed else 'NOT NOTICED'}: {breakage['name']}", flush=True)
     if not noticed:
-        print(log.read_text()[-3000:])
+        print(log.read_text()[-3000:] if log.exists() else f"the process ended with {process.exitcode}")
     return noticed
 
 
@@ -89,7 +90,8 @@ def run_tests(copy: str, tests: list[str], log: str) -> None:
     sys.path.insert(0, f"{copy}/src")
     import pytest
 
-    os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])))
+    status = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])
+    os._exit(TESTS_FAILED if status == pytest.ExitCode.TESTS_FAILED else 0)
 
 
 if __name__ == "__main__":
