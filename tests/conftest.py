@@ -15,12 +15,12 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train and score a tiny transformation JEPA on the digits; whoever changes its files works on a copy."""
-    from tiny_runs import quick_scoring, tiny
+    from tiny_runs import quick_rule, quick_scoring, tiny
 
     from jepakit.commands import train
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    with quick_scoring():
+    with quick_scoring(quick_rule):
         train(tiny(), folder)
     return folder
 

@@ -93,6 +93,7 @@ def test_a_recipe_s_settings_are_all_options(capsys: pytest.CaptureFixture[str])
          "'--training.num-steps'?"),
         (["train", "digits-ijepa", "--num_steps=3"], "train has no option '--num-steps'; did you mean "
          "'--training.num-steps'?"),
+        (["train", "digits-ijepa", "--patch-siz", "4"], "did you mean '--method.encoder.patch-size'?"),
         (["train", "digits-ijepa", "--zzzzzzzz"], "train has no option '--zzzzzzzz'; jepakit train digits-ijepa --help "
          "lists them."),
         (["evaluate", "run", "--finl"], "evaluate has no option '--finl'; did you mean '--final'?"),

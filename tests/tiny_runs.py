@@ -51,11 +51,16 @@ def quick_rule(**settings: Any) -> EvaluationConfig:
     return EvaluationConfig(**settings, probes=probes, corruptions=kinds, severities=(1, 4), num_draws=5)
 
 
+def quickest_rule(**settings: Any) -> EvaluationConfig:
+    """Build an evaluation's rule of the fastest probe alone."""
+    return EvaluationConfig(split=settings["split"], probes=("ridge",))
+
+
 @contextmanager
-def quick_scoring() -> Iterator[None]:
-    """Let the commands score by `quick_rule` within a `with` block."""
+def quick_scoring(rule: Callable[..., EvaluationConfig] = quickest_rule) -> Iterator[None]:
+    """Let the commands score by another rule within a `with` block."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scoring, "EvaluationConfig", quick_rule)
+        patch.setattr(scoring, "EvaluationConfig", rule)
         yield
 
 

@@ -16,9 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-os.environ |= {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+os.environ |= {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 PROCESSES = multiprocessing.get_context("forkserver")  # each test run is a fork of a process that has torch already
-PROCESSES.set_forkserver_preload(["torch", "sklearn.linear_model", "pytest", "safetensors"])
+PROCESSES.set_forkserver_preload(["torch", "sklearn.linear_model", "pytest", "beartype", "jaxtyping", "hypothesis"])
 TESTS_FAILED = 77
 _COPIED = ("src", "tests", "pyproject.toml", "README.md", "docs", "examples", "tools", "Makefile")
 

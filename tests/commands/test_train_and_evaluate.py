@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_runs import quick_scoring, tiny, write_images
+from tiny_runs import quick_rule, quick_scoring, tiny, write_images
 
 from jepakit.commands import build_report, evaluate, running, scoring, train
 from jepakit.data import Digits
@@ -108,7 +108,7 @@ def test_final_scores_the_test_split_and_keeps_every_record(copied: Path) -> Non
 
 
 def test_evaluating_reads_the_weights_of_the_run(copied: Path) -> None:
-    with quick_scoring():
+    with quick_scoring(quick_rule):
         again = evaluate(copied)
     assert again.to_json()["scores"] == record(copied)["scores"]
     stored = {(s["arm"], s["name"]): s["value"] for s in record(copied)["scores"]}
