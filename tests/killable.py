@@ -10,7 +10,7 @@ from jepakit.storage import Run
 from jepakit.training import Trainer, TrainingConfig
 from jepakit.types import ImageBatch
 
-NUM_STEPS = 40
+NUM_STEPS = 24
 CONFIG = TrainingConfig(
     num_steps=NUM_STEPS, batch_size=8, learning_rate=1e-2, precision="fp32", log_every=1, save_every_s=0.0
 )

@@ -80,9 +80,9 @@ def test_dropped_patches_are_the_encoder_s_own_where_they_fit() -> None:
     assert [patch_grid(conv, size) for size in (8, 28, 30, 224, 29)] == [(8, 8), (7, 7), (6, 6), (8, 8), (29, 29)]
 
 
-@pytest.mark.parametrize("size", [15, 28])
+@pytest.mark.parametrize("size", [15, 20])
 def test_every_image_size_can_be_scored_under_dropped_patches(size: int) -> None:
-    evaluation = score(build("transform_jepa").eval(), probing(size), RULE)
+    evaluation = score(build("transform_jepa").eval(), probing(size), replace(RULE, probes=("ridge",)))
     assert {curve.arm for curve in evaluation.robustness} >= {"jepa", "raw pixels"}
 
 

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from jepakit.storage import Run
 from jepakit.types import UserError
 
-NUM_STEPS = 40
+NUM_STEPS = 24
 FORKS = multiprocessing.get_context("forkserver")
 
 
@@ -56,7 +56,7 @@ def kill_after(folder: Path, step: int) -> int:
 def test_kills_lose_no_checkpoint_and_change_no_bit(tmp_path: Path) -> None:
     undisturbed = start(tmp_path / "whole")
     undisturbed.join()
-    left = [kill_after(tmp_path / "killed", step) for step in (2, 9, 18)]
+    left = [kill_after(tmp_path / "killed", step) for step in (2, 9)]
     assert left == sorted(left)
     assert left[-1] < NUM_STEPS
     last = start(tmp_path / "killed")
