@@ -69,7 +69,7 @@ def is_noticed(breakage: dict[str, str], copy: Path) -> bool:
         return False
     path.write_text(original.replace(breakage["old"], breakage["new"]))
     log = copy / "breaks.log"
-    process = PROCESSES.Process(target=run_tests, args=(str(copy), breakage["test"].split(), str(log)))
+    process = PROCESSES.Process(target=run_tests, args=(str(copy), breakage["test"], str(log)))
     process.start()
     process.join()
     path.write_text(original)
@@ -80,8 +80,8 @@ def is_noticed(breakage: dict[str, str], copy: Path) -> bool:
     return noticed
 
 
-def run_tests(copy: str, tests: list[str], log: str) -> None:
-    """Run tests in a copy of the house, in this process, and leave with pytest's status."""
+def run_tests(copy: str, test: str, log: str) -> None:
+    """Run a test in a copy of the house, in this process, and leave with a status that says whether it failed."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -90,7 +90,7 @@ def run_tests(copy: str, tests: list[str], log: str) -> None:
     sys.path.insert(0, f"{copy}/src")
     import pytest
 
-    status = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])
+    status = pytest.main(["-x", "-q", "-p", "no:cacheprovider", test])
     os._exit(TESTS_FAILED if status == pytest.ExitCode.TESTS_FAILED else 0)
 
 
