@@ -15,8 +15,10 @@ from jepakit.data import Digits
 from jepakit.evaluation import EvaluationConfig
 from jepakit.hub import load
 from jepakit.recipes import ImageData
-from jepakit.recipes.splits import open_sources
+from jepakit.recipes.pipeline import Trained
+from jepakit.recipes.splits import open_sources, read_probing
 from jepakit.storage import Run
+from jepakit.training import TrainingResult
 from jepakit.types import UserError
 
 
@@ -165,6 +167,16 @@ def test_the_report_is_written_although_scoring_fails(tmp_path: Path, monkeypatc
     assert (tmp_path / "run/report.html").exists()
 
 
+def test_of_several_processes_one_scores_and_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("every process writes the same files")
+
+    trained = Trained(None, TrainingResult(4, 1.0, None), open_sources(tiny().data), is_main=False)
+    monkeypatch.setattr(running, "run_recipe", lambda *_: trained)
+    monkeypatch.setattr(running, "finish", refuse)
+    assert train(tiny(), tmp_path / "run") is trained
+
+
 def test_a_run_that_cannot_begin_leaves_no_configuration_behind(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="A batch of 5000"):
         train(tiny(batch_size=5000), tmp_path / "run")
@@ -213,8 +225,6 @@ def test_files_that_cannot_be_read_are_named_whichever_part_they_fell_into(tmp_p
 def test_a_broken_file_moves_no_image_across_the_border_of_the_test_split(tmp_path: Path) -> None:
     paths = write_images(tmp_path / "images", per_class=30)
     data = ImageData(train=str(tmp_path / "images"), stored_size=8)
-    from jepakit.recipes.splits import read_probing
-
     whole = read_probing(open_sources(data), data, 1, 0, final=True)
     paths[0].write_bytes(b"")
     sources = open_sources(data)
