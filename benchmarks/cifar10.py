@@ -1,126 +1,175 @@
-"""CIFAR-10 on two cores: 15 minutes of training without labels, then a linear probe on the frozen pooled features.
+"""CIFAR-10: methods side by side by wall-clock, trained without labels, then probed on frozen pooled features.
 
-    python benchmarks/cifar10.py --data DATA                     # choices: scored on the last 5,000 train images
-    python benchmarks/cifar10.py --data DATA --final --seeds 3   # the test split, once
+    python benchmarks/cifar10.py --data DATA                      # 15 minutes, scored on the last 5,000 train images
+    python benchmarks/cifar10.py --data DATA --final --seeds 3    # the test split, once all choices are made
+    python benchmarks/cifar10.py --data DATA --final --seeds 3 --recipe all --seconds 300 --robustness
 
-DATA holds cifar10-train.parquet and cifar10-test.parquet (columns `image`, encoded bytes, and `label`). Features are at
-most 512 numbers from one forward pass. Floors: random initial weights, raw pixels, random convolutional features as
-wide as the model's and 4,096 wide.
+DATA holds cifar10-train.parquet and cifar10-test.parquet (columns `image`, encoded bytes, and `label`). A recipe's
+number of steps is what its measured speed allows in `--seconds`, measured once and kept, so that all seeds take the
+same steps. Features are at most 512 numbers from one forward pass. Floors: random initial weights, raw pixels, random
+convolutional features as wide as the model's and 4,096 wide. A rerun computes what is missing; several at once
+(OMP_NUM_THREADS=1, other `--first-seed` each) share the folder.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from jepakit.data import LabelledImages, ParquetImages, Subset, read_labelled
+from jepakit.data import ParquetImages, Subset, read_labelled
 from jepakit.evaluation import Arm, EvaluationConfig, Images, encoder_arm, evaluate_arms, pixels_arm
 from jepakit.evaluation.random_features import random_conv_features
-from jepakit.hub import build_method
 from jepakit.recipes import ImageRecipe, find_recipe
 from jepakit.recipes.grid import run_grid
 from jepakit.recipes.pipeline import train
-from jepakit.recipes.scoring import LAYER, POOLING
-from jepakit.storage import config_to_dict
+from jepakit.recipes.scoring import network_arm, patch_grid, probe_images
+from jepakit.recipes.splits import Probing
+from jepakit.storage import Run
 from jepakit.training.progress import Lines
+from jepakit.views import CORRUPTIONS
 
 NUM_DEV = 5000
+NUM_ROBUST = 1000
+METHODS = ("small-transform", "small-lejepa", "small-vicreg", "small-ijepa", "small-ijepa-sigreg", "small-pixels")
+SPEED_STEPS = 60
 
 
-def probe_sets(data: Path, final: bool) -> tuple[LabelledImages, LabelledImages]:
+def probing(data: Path, final: bool) -> Probing:
     """Return the probes' train and test images: the last 5,000 train images stand for the test split until `final`."""
     source = ParquetImages(data / "cifar10-train.parquet", labels=True)
     if final:
         test = read_labelled(ParquetImages(data / "cifar10-test.parquet", labels=True), 3, 32)[0]
-        return read_labelled(source, 3, 32)[0], test
+        return Probing(read_labelled(source, 3, 32)[0], test, "test", [])
     cut = len(source) - NUM_DEV
     parts = (torch.arange(cut), torch.arange(cut, len(source)))
-    train_part, dev_part = (read_labelled(Subset(source, part), 3, 32)[0] for part in parts)
-    return train_part, dev_part
+    learnt, asked = (read_labelled(Subset(source, part), 3, 32)[0] for part in parts)
+    return Probing(learnt, asked, "dev", [])
 
 
-def recipe_for(name: str, data: Path, seed: int, num_steps: int | None, batch_size: int | None) -> ImageRecipe:
-    """Return a recipe on CIFAR-10, of another length where asked."""
+def recipe_for(name: str, data: Path, seed: int, num_steps: int) -> ImageRecipe:
+    """Return a recipe on CIFAR-10, of another length; a warm-up of a tenth, health at every quarter."""
     recipe = replace(find_recipe(name)(), seed=seed)
-    steps = num_steps or recipe.training.num_steps
     training = replace(
-        recipe.training,
-        num_steps=steps,
-        batch_size=batch_size or recipe.training.batch_size,
-        warmup_steps=steps // 10,
-        health_every=steps // 4,
+        recipe.training, num_steps=num_steps, warmup_steps=num_steps // 10, health_every=max(num_steps // 4, 1)
     )
     images = replace(recipe.data, train=str(data / "cifar10-train.parquet"), labels="none")
     return replace(recipe, training=training, data=images)
 
 
-def arms_of(method: Any, images: Images) -> dict[str, Arm]:
+def measured_speed(name: str, data: Path, out: Path) -> dict[str, float]:
+    """Time a short training, without its first steps."""
+    recipe = recipe_for(name, data, seed=0, num_steps=SPEED_STEPS)
+    recipe = replace(recipe, training=replace(recipe.training, log_every=SPEED_STEPS // 3, health_every=0))
+    train(recipe, out)
+    return {"seconds_per_step": Run(out).metrics("train")[-1]["seconds_per_step"]}
+
+
+def arms_of(method: Any, images: Images, config: EvaluationConfig, with_convolutions: bool) -> dict[str, Arm]:
     """Return the model's arm and its floors."""
-    untrained = build_method(config_to_dict(method.config), seed=method.seed, num_steps=1).eval()
-    dim = method.encoder.embedding_dim
-
-    def floor(encode: Callable[[Tensor], Tensor], layer: str) -> Arm:
-        return encoder_arm(images, encode, method.preprocess, layer, "mean over quadrants", is_floor=True)
-
-    return {
-        "jepa": encoder_arm(images, method.encode, method.preprocess, LAYER, POOLING),
-        "random init": encoder_arm(images, untrained.encode, method.preprocess, LAYER, POOLING, is_floor=True),
+    untrained = method.config.build(seed=method.seed, num_steps=1).eval()
+    arms = {
+        "jepa": network_arm(method, images, config),
+        "random init": network_arm(untrained, images, config, is_floor=True),
         "raw pixels": pixels_arm(images),
-        f"random convolutions, {dim} wide": floor(random_conv_features(dim, 3), "one random convolution"),
-        "random convolutions, 4096 wide": floor(random_conv_features(4096, 3), "one random convolution"),
     }
+    if with_convolutions:
+        dim = method.encoder.embedding_dim
+        for name, width in ((f"random convolutions, {dim} wide", dim), ("random convolutions, 4096 wide", 4096)):
+            encode = random_conv_features(width, 3)
+            arms[name] = encoder_arm(
+                images, encode, method.preprocess, "one random convolution", "mean over quadrants", is_floor=True
+            )
+    return arms
 
 
-def cell(recipe: ImageRecipe, data: Path, out: Path, final: bool) -> dict[str, Any]:
-    """Train one recipe and score it beside its floors."""
+def cell(recipe: ImageRecipe, data: Path, out: Path, final: bool, robustness: bool) -> dict[str, Any]:
+    """Train one recipe and score it beside its floors; health is kept too, for a look at what predicts accuracy."""
     trained = train(recipe, out, Lines())
     method = trained.method.eval()
-    assert method.encoder.embedding_dim <= 512, "the issue allows 512 features"
-    probe_train, probe_test = probe_sets(data, final)
-    images = Images(
-        train=probe_train.images,
-        test=probe_test.images,
-        train_ids=torch.arange(len(probe_train)),
-        test_ids=torch.arange(len(probe_test)),
-    )
+    assert method.encoder.embedding_dim <= 512, "features are to be at most 512 numbers"
+    probed = probing(data, final)
     config = EvaluationConfig(split="test" if final else "dev", probes=("ridge", "knn"))
-    evaluation = evaluate_arms(arms_of(method, images), probe_train.labels, probe_test.labels, 10, config)
+    num_classes = len(probed.train.class_names)
+    arms = arms_of(method, probe_images(probed, config), config, with_convolutions=not robustness)
+    evaluation = evaluate_arms(arms, probed.train.labels, probed.test.labels, num_classes, config).to_json()
+    if robustness:
+        evaluation["robustness"] = robust_scores(method, probed, arms, config)
     return {
         "seconds": trained.result.seconds,
         "images_per_s": trained.result.step * recipe.training.batch_size / trained.result.seconds,
-        "evaluation": evaluation.to_json(),
+        "health": Run(out).metrics("health")[-1],
+        "evaluation": evaluation,
     }
 
 
+def robust_scores(
+    method: Any, probed: Probing, arms: Mapping[str, Arm], config: EvaluationConfig
+) -> list[dict[str, Any]]:
+    """Corrupt the first test images; the probes are those fitted on clean train features."""
+    config = replace(config, probes=("ridge",), corruptions=CORRUPTIONS)
+    asked = probed.test.select(torch.arange(NUM_ROBUST))
+    few = probe_images(
+        replace(probed, train=probed.train.select(torch.arange(1)), test=asked), config, patch_grid(method, 32)
+    )
+    corrupted = arms_of(method, few, config, with_convolutions=False)
+    joined = {name: replace(arm, train=arms[name].train) for name, arm in corrupted.items()}
+    evaluation = evaluate_arms(joined, probed.train.labels, asked.labels, len(probed.train.class_names), config)
+    curves: list[dict[str, Any]] = evaluation.to_json()["robustness"]
+    return curves
+
+
+def cells_of(name: str, given: argparse.Namespace) -> dict[str, Callable[[], dict[str, Any]]]:
+    """Return what computes each seed of a recipe, as long as its measured speed allows."""
+    speed = run_grid(
+        {f"speed-{name}": lambda: measured_speed(name, given.data, given.out / "speed" / name)}, given.out, print
+    )
+    num_steps = int(given.seconds / speed[f"speed-{name}"]["seconds_per_step"])
+    tag = ("test" if given.final else "dev") + ("-robust" if given.robustness else "")
+    cells: dict[str, Callable[[], dict[str, Any]]] = {}
+    for seed in range(given.first_seed, given.first_seed + given.seeds):
+        recipe = recipe_for(name, given.data, seed, num_steps)
+        run = given.out / "runs" / f"{name}-steps={num_steps}-seed={seed}"
+        cells[f"{run.name}-{tag}"] = partial(cell, recipe, given.data, run, given.final, given.robustness)
+    return cells
+
+
+def print_recipe(name: str, records: list[dict[str, Any]]) -> None:
+    """Print every probe and arm of a recipe: the mean over seeds, then each seed with its interval."""
+    seconds = ", ".join(f"{record['seconds']:.0f}" for record in records)
+    print(f"\n{name}: {seconds} s of training, {fmean(record['images_per_s'] for record in records):.0f} images/s")
+    for row in zip(*(record["evaluation"]["scores"] for record in records), strict=True):
+        each = ", ".join(f"{100 * s['value']:.1f} [{100 * s['low']:.1f}, {100 * s['high']:.1f}]" for s in row)
+        print(f"  {row[0]['name']:6} {row[0]['arm']:32} {100 * fmean(s['value'] for s in row):5.1f}  {each}")
+    for row in zip(*(record["evaluation"]["robustness"] for record in records), strict=True):
+        kept = [[r for r in curve["relative"] if r is not None] for curve in row]
+        means = [fmean(values) for values in kept if values]
+        share = f"{100 * fmean(means):5.1f}" if means else "    -"
+        drift = fmean(fmean(curve["drift"]) / max(curve["separation"], 1e-9) for curve in row)
+        print(f"  {row[0]['kind']:10} {row[0]['arm']:14} keeps {share}% above chance, drift / separation {drift:.2f}")
+
+
 def main() -> None:
-    """Print each probe and arm: mean over seeds, then each seed with its interval over test images."""
+    """Train what is missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--recipe", nargs="+", default=["small-lejepa"])
-    parser.add_argument("--num-steps", type=int)
-    parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--recipe", nargs="+", default=["small-vicreg"], help="recipes, or `all`")
+    parser.add_argument("--seconds", type=float, default=900.0, help="of training")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--final", action="store_true")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--final", action="store_true", help="score the test split")
+    parser.add_argument("--robustness", action="store_true", help="corrupt test images, in place of wide floors")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/cifar10"))
-    arguments = parser.parse_args()
-    split = "test" if arguments.final else "dev"
-    cells = {}
-    for name in arguments.recipe:
-        for seed in range(arguments.seeds):
-            recipe = recipe_for(name, arguments.data, seed, arguments.num_steps, arguments.batch_size)
-            key = f"{name}-steps={recipe.training.num_steps}-seed={seed}"
-            out = arguments.out / "runs" / key
-            cells[f"{key}-{split}"] = lambda recipe=recipe, out=out: cell(recipe, arguments.data, out, arguments.final)
-    records = run_grid(cells, arguments.out, print)
-    for key, record in records.items():
-        print(f"\n{key}: {record['seconds']:.0f} s, {record['images_per_s']:.0f} images/s")
-        for score in record["evaluation"]["scores"]:
-            interval = f"[{100 * score['low']:.1f}, {100 * score['high']:.1f}]"
-            print(f"  {score['name']:6} {score['arm']:32} {100 * score['value']:5.1f}  {interval}")
+    given = parser.parse_args()
+    names = METHODS if given.recipe == ["all"] else given.recipe
+    cells = {key: compute for name in names for key, compute in cells_of(name, given).items()}
+    records = list(run_grid(cells, given.out, print).values())
+    for number, name in enumerate(names):
+        print_recipe(name, records[number * given.seeds : (number + 1) * given.seeds])
 
 
 if __name__ == "__main__":

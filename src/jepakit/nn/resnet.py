@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float, Int
@@ -109,6 +110,7 @@ class ResNet(nn.Module):
             UserError: If `context_idx` is given.
         """
         _refuse_context(self, context_idx)
+        x = _channels_last(x)
         x = self.maxpool(F.relu(self.bn1(self.conv1(x))))
         for name in self.stage_names:
             x = self.get_submodule(name)(x)
@@ -186,7 +188,7 @@ class ResNet9(nn.Module):
             UserError: If `context_idx` is given.
         """
         _refuse_context(self, context_idx)
-        x = self.stage1(self.stem(x))
+        x = self.stage1(self.stem(_channels_last(x)))
         x = self.stage3(self.stage2(x + self.residual1(x)))
         return rearrange(x + self.residual2(x), "b d h w -> b (h w) d")
 
@@ -202,6 +204,11 @@ class _Unit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.bn(self.pool(self.conv(x))))
+
+
+def _channels_last(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """Return the images with the channels of a pixel side by side, in which CPU and GPU convolve faster."""
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def _init_convolutions(module: nn.Module) -> None:
