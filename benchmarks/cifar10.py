@@ -6,9 +6,9 @@
 
 DATA holds cifar10-train.parquet and cifar10-test.parquet (columns `image`, encoded bytes, and `label`). A recipe's
 number of steps is what its measured speed allows in `--seconds`, measured once and kept, so that all seeds take the
-same steps. Features are at most 512 numbers from one forward pass. Floors: random initial weights, raw pixels, random
-convolutional features as wide as the model's and 4,096 wide. A rerun computes what is missing; several at once
-(OMP_NUM_THREADS=1, other `--first-seed` each) share the folder.
+same steps. Features are at most 512 numbers from one forward pass: the mean token, and the mean tokens of the upper and
+of the lower half. Floors: random initial weights, raw pixels, random convolutional features, as wide and 4,096 wide. A
+rerun computes what is missing; several at once (OMP_NUM_THREADS=1, another `--first-seed` each) share the folder.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from statistics import fmean
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from jepakit.data import ParquetImages, Subset, read_labelled
 from jepakit.evaluation import Arm, EvaluationConfig, Images, encoder_arm, evaluate_arms, pixels_arm
@@ -27,7 +28,7 @@ from jepakit.evaluation.random_features import random_conv_features
 from jepakit.recipes import ImageRecipe, find_recipe
 from jepakit.recipes.grid import run_grid
 from jepakit.recipes.pipeline import train
-from jepakit.recipes.scoring import network_arm, patch_grid, probe_images
+from jepakit.recipes.scoring import LAYER, network_arm, patch_grid, probe_images
 from jepakit.recipes.splits import Probing
 from jepakit.storage import Run
 from jepakit.training.progress import Lines
@@ -69,33 +70,52 @@ def measured_speed(name: str, data: Path, out: Path) -> dict[str, float]:
     return {"seconds_per_step": Run(out).metrics("train")[-1]["seconds_per_step"]}
 
 
-def arms_of(method: Any, images: Images, config: EvaluationConfig, with_convolutions: bool) -> dict[str, Arm]:
-    """Return the model's arm and its floors."""
+def halves(method: Any) -> Callable[[Tensor], Tensor]:
+    """Return how an image becomes the mean tokens of its upper and of its lower half: twice the width, one forward."""
+    return lambda x: method.encode(x, tokens=True).unflatten(1, (2, -1)).mean(2).flatten(1)
+
+
+def arms_of(method: Any, images: Images, config: EvaluationConfig) -> dict[str, Arm]:
+    """Return the model's arm and the floors that every table has."""
     untrained = method.config.build(seed=method.seed, num_steps=1).eval()
-    arms = {
+    return {
         "jepa": network_arm(method, images, config),
         "random init": network_arm(untrained, images, config, is_floor=True),
         "raw pixels": pixels_arm(images),
     }
-    if with_convolutions:
-        dim = method.encoder.embedding_dim
-        for name, width in ((f"random convolutions, {dim} wide", dim), ("random convolutions, 4096 wide", 4096)):
-            encode = random_conv_features(width, 3)
-            arms[name] = encoder_arm(
-                images, encode, method.preprocess, "one random convolution", "mean over quadrants", is_floor=True
-            )
-    return arms
+
+
+def wider_arms(method: Any, images: Images) -> dict[str, Arm]:
+    """Return the model and its random start pooled over halves, and random convolutions, as wide and 4,096 wide."""
+    untrained = method.config.build(seed=method.seed, num_steps=1).eval()
+    by_halves = partial(encoder_arm, images, preprocess=method.preprocess, layer=LAYER, pooling="mean of each half")
+    convolved = partial(
+        encoder_arm,
+        images,
+        preprocess=method.preprocess,
+        layer="one random convolution",
+        pooling="mean over quadrants",
+        is_floor=True,
+    )
+    dim = 2 * method.encoder.embedding_dim
+    assert dim <= 512, "features are to be at most 512 numbers"
+    return {
+        "jepa, by halves": by_halves(halves(method)),
+        "random init, by halves": by_halves(halves(untrained), is_floor=True),
+        f"random convolutions, {dim} wide": convolved(random_conv_features(dim, 3)),
+        "random convolutions, 4096 wide": convolved(random_conv_features(4096, 3)),
+    }
 
 
 def cell(recipe: ImageRecipe, data: Path, out: Path, final: bool, robustness: bool) -> dict[str, Any]:
     """Train one recipe and score it beside its floors; health is kept too, for a look at what predicts accuracy."""
     trained = train(recipe, out, Lines())
     method = trained.method.eval()
-    assert method.encoder.embedding_dim <= 512, "features are to be at most 512 numbers"
     probed = probing(data, final)
     config = EvaluationConfig(split="test" if final else "dev", probes=("ridge", "knn"))
     num_classes = len(probed.train.class_names)
-    arms = arms_of(method, probe_images(probed, config), config, with_convolutions=not robustness)
+    images = probe_images(probed, config)
+    arms = arms_of(method, images, config) | ({} if robustness else wider_arms(method, images))
     evaluation = evaluate_arms(arms, probed.train.labels, probed.test.labels, num_classes, config).to_json()
     if robustness:
         evaluation["robustness"] = robust_scores(method, probed, arms, config)
@@ -116,7 +136,7 @@ def robust_scores(
     few = probe_images(
         replace(probed, train=probed.train.select(torch.arange(1)), test=asked), config, patch_grid(method, 32)
     )
-    corrupted = arms_of(method, few, config, with_convolutions=False)
+    corrupted = arms_of(method, few, config)
     joined = {name: replace(arm, train=arms[name].train) for name, arm in corrupted.items()}
     evaluation = evaluate_arms(joined, probed.train.labels, asked.labels, len(probed.train.class_names), config)
     curves: list[dict[str, Any]] = evaluation.to_json()["robustness"]

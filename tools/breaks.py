@@ -20,7 +20,19 @@ os.environ |= {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "PYTEST_D
 PROCESSES = multiprocessing.get_context("forkserver")  # each test run is a fork of a process that has torch already
 PROCESSES.set_forkserver_preload(["torch", "sklearn.linear_model", "pytest", "beartype", "jaxtyping", "hypothesis"])
 TESTS_FAILED = 77
-_COPIED = ("src", "tests", "pyproject.toml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs", "examples", "benchmarks", "tools", "Makefile")
+_COPIED = (
+    "src",
+    "tests",
+    "pyproject.toml",
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs",
+    "examples",
+    "benchmarks",
+    "tools",
+    "Makefile",
+)
 
 
 def main() -> int:

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from jepakit.nn import ResNet9Config, ResNetConfig, ViTConfig
+from jepakit.nn import ConvNetConfig, ResNet9Config, ResNetConfig, ViTConfig
 from jepakit.types import UserError
 from jepakit.views import Augment, Preprocess
 
-EncoderConfig = ViTConfig | ResNetConfig | ResNet9Config
+EncoderConfig = ViTConfig | ResNetConfig | ResNet9Config | ConvNetConfig
 
 
 def settle(config: Any, encoder: EncoderConfig, preprocess: Preprocess, **views: Augment) -> None:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from jepakit.jepa import EncodeThenIndex, Objective
-from jepakit.nn import Projector, ResNet, ResNet9, SharedTarget, ViT
+from jepakit.nn import ConvNet, Projector, ResNet, ResNet9, SharedTarget, ViT
 from jepakit.views import View
 
 
@@ -24,7 +24,11 @@ class MultiViewMethod(EncodeThenIndex):
     """
 
     def __init__(
-        self, encoder: ViT | ResNet | ResNet9, projector_dims: tuple[int, ...], objective: Objective, seed: int
+        self,
+        encoder: ViT | ResNet | ResNet9 | ConvNet,
+        projector_dims: tuple[int, ...],
+        objective: Objective,
+        seed: int,
     ):
         super().__init__(encoder, SharedTarget(encoder), objective, seed)
         self.projector = Projector(encoder.embedding_dim, projector_dims[:-1], projector_dims[-1])

@@ -10,6 +10,8 @@ from jepakit.nn.batchnorm import convert_batchnorm as convert_batchnorm
 from jepakit.nn.block import MLP as MLP
 from jepakit.nn.block import Block as Block
 from jepakit.nn.conditioned import ConditionedPredictor as ConditionedPredictor
+from jepakit.nn.convnet import ConvNet as ConvNet
+from jepakit.nn.convnet import ConvNetConfig as ConvNetConfig
 from jepakit.nn.pooler import AttentivePooler as AttentivePooler
 from jepakit.nn.predictor import MaskedPredictor as MaskedPredictor
 from jepakit.nn.predictor import MaskedPredictorConfig as MaskedPredictorConfig

@@ -95,7 +95,7 @@ class ResNet(nn.Module):
             self.add_module(name, nn.Sequential(*blocks))
             channels = out_channels
         self.embedding_dim = channels
-        _init_convolutions(self)
+        init_convolutions(self)
         if zero_init_residual:
             for block in self.modules():
                 if isinstance(block, BasicBlock):
@@ -109,8 +109,8 @@ class ResNet(nn.Module):
         Raises:
             UserError: If `context_idx` is given.
         """
-        _refuse_context(self, context_idx)
-        x = _channels_last(x)
+        refuse_context(self, context_idx)
+        x = channels_last(x)
         x = self.maxpool(F.relu(self.bn1(self.conv1(x))))
         for name in self.stage_names:
             x = self.get_submodule(name)(x)
@@ -174,7 +174,7 @@ class ResNet9(nn.Module):
         self.stage2 = _Unit(2 * width, 4 * width, pool=True)
         self.stage3 = _Unit(4 * width, 8 * width, pool=True)
         self.residual2 = nn.Sequential(_Unit(8 * width, 8 * width, pool=False), _Unit(8 * width, 8 * width, pool=False))
-        _init_convolutions(self)
+        init_convolutions(self)
         if zero_init_residual:
             for pair in (self.residual1, self.residual2):
                 nn.init.zeros_(pair.get_submodule("1.bn").get_parameter("weight"))
@@ -187,8 +187,8 @@ class ResNet9(nn.Module):
         Raises:
             UserError: If `context_idx` is given.
         """
-        _refuse_context(self, context_idx)
-        x = self.stage1(self.stem(_channels_last(x)))
+        refuse_context(self, context_idx)
+        x = self.stage1(self.stem(channels_last(x)))
         x = self.stage3(self.stage2(x + self.residual1(x)))
         return rearrange(x + self.residual2(x), "b d h w -> b (h w) d")
 
@@ -206,18 +206,20 @@ class _Unit(nn.Module):
         return F.relu(self.bn(self.pool(self.conv(x))))
 
 
-def _channels_last(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+def channels_last(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     """Return the images with the channels of a pixel side by side, in which CPU and GPU convolve faster."""
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def _init_convolutions(module: nn.Module) -> None:
+def init_convolutions(module: nn.Module) -> None:
+    """Draw every convolution's weights as He et al. 2015 (arXiv 1502.01852) do, by the width of its output."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
 
 
-def _refuse_context(module: nn.Module, context_idx: Tensor | None) -> None:
+def refuse_context(module: nn.Module, context_idx: Tensor | None) -> None:
+    """Raise a UserError where a convolutional network is asked to encode a part of the patches."""
     if context_idx is not None:
         raise UserError(
             f"{type(module).__name__} mixes neighbouring patches, so it cannot encode a part of them (context_idx); "

@@ -18,7 +18,9 @@ class TrainingConfig:
         num_steps: Optimizer steps in all.
         batch_size: Images a step, over all processes and accumulated parts.
         accumulation: Parts into which a step's batch is cut; statistics over a batch are then those of a part.
-        learning_rate: Peak learning rate of AdamW.
+        optimizer: `adamw`, or `muon` for the encoder's matrices and convolutions beside AdamW for the rest: a step
+            costs more and learns more, which pays where a forward pass is dear (docs/training.md).
+        learning_rate: Peak learning rate.
         initial_learning_rate: Learning rate of the first step of the warm-up.
         final_learning_rate: Learning rate at the end.
         warmup_steps: Steps of linear warm-up.
@@ -39,6 +41,7 @@ class TrainingConfig:
     num_steps: int
     batch_size: int = 256
     accumulation: int = 1
+    optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 1e-3
     initial_learning_rate: float = 0.0
     final_learning_rate: float = 0.0

@@ -1,4 +1,4 @@
-"""Step AdamW over a method's groups, and keep every non-finite step from the weights without asking the device."""
+"""Step a method's groups, and keep every non-finite step from the weights without asking the device."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,13 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from jepakit.training.config import TrainingConfig
+from jepakit.training.muon import Muon
 
 
 class Optimizer:
     """Step AdamW by the configured schedules; a non-finite loss or gradient turns this and later steps into no-ops.
 
     The flag lives on the device: AdamW's fused kernel reads it (`found_inf`) and leaves weights and moments as they
-    are. `failure()` reads it, at log points only.
+    are. `failure()` reads it, at log points only. With `optimizer="muon"` the encoder's matrices and convolutions are
+    stepped by Muon, by the same schedules, and AdamW steps the rest.
 
     Args:
         groups: As `Method.param_groups` gives them.
@@ -28,8 +30,10 @@ class Optimizer:
         self.clip_norm = config.clip_norm
         self.learning_rate = config.learning_rate_schedule()
         self.weight_decay = config.weight_decay_schedule()
+        self.turned = _turned(groups) if config.optimizer == "muon" else {}
+        self.muon = Muon(self.turned.values())
         self.adamw = torch.optim.AdamW(
-            [{"params": group["params"], "decay": group["decay"]} for group in groups],
+            [{"params": _without(group, self.turned), "decay": group["decay"]} for group in groups],
             lr=config.learning_rate,
             betas=config.betas,
             weight_decay=0.0,
@@ -49,8 +53,10 @@ class Optimizer:
         for group in self.adamw.param_groups:
             group["lr"] = self.learning_rate(step)
             group["weight_decay"] = self.weight_decay(step) if group["decay"] else 0.0
+        self.muon.step(self.learning_rate(step), self.weight_decay(step), self.adamw.found_inf)  # type: ignore[attr-defined]
         self.adamw.step()
-        self.adamw.zero_grad(set_to_none=True)
+        for parameter in self.parameters:
+            parameter.grad = None
         return norm
 
     def _flag(self, step: int, loss: Tensor, norm: Tensor, terms: Mapping[str, Tensor]) -> None:
@@ -70,15 +76,32 @@ class Optimizer:
 
     def state(self) -> dict[str, Tensor]:
         """Return the moments and step counts by parameter name."""
-        return {
+        momenta = zip(self.turned, self.muon.buffers, strict=True)
+        return {f"momentum.{name}": buffer for name, buffer in momenta} | {
             f"{key}.{name}": value
-            for name, parameter in zip(self.names, self.parameters, strict=True)
+            for name, parameter in self._stepped_by_adamw()
             for key, value in self.adamw.state[parameter].items()
         }
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Restore what `state` returned."""
-        for name, parameter in zip(self.names, self.parameters, strict=True):
+        for name, buffer in zip(self.turned, self.muon.buffers, strict=True):
+            buffer.copy_(tensors[f"momentum.{name}"])
+        for name, parameter in self._stepped_by_adamw():
             for key in ("step", "exp_avg", "exp_avg_sq"):
                 value = tensors[f"{key}.{name}"]
                 self.adamw.state[parameter][key] = value.to(parameter.device).clone()
+
+    def _stepped_by_adamw(self) -> list[tuple[str, nn.Parameter]]:
+        named = zip(self.names, self.parameters, strict=True)
+        return [(name, parameter) for name, parameter in named if name not in self.turned]
+
+
+def _turned(groups: Iterable[Mapping[str, Any]]) -> dict[str, nn.Parameter]:
+    """Return the weights that Muon steps, by name: the encoder's decayed matrices and convolutions."""
+    named = [pair for group in groups if group["decay"] for pair in zip(group["names"], group["params"], strict=True)]
+    return {name: parameter for name, parameter in named if name.startswith("encoder.")}
+
+
+def _without(group: Mapping[str, Any], turned: Mapping[str, nn.Parameter]) -> list[nn.Parameter]:
+    return [p for name, p in zip(group["names"], group["params"], strict=True) if name not in turned]
