@@ -12,7 +12,7 @@ rerun computes what is missing; several at once (OMP_NUM_THREADS=1, another `--f
 """
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from jepakit.recipes.scoring import LAYER, network_arm, patch_grid, probe_images
 from jepakit.recipes.splits import Probing
 from jepakit.storage import Run
 from jepakit.training.progress import Lines
-from jepakit.views import CORRUPTIONS
+from jepakit.views import CORRUPTIONS, Preprocess
 
 NUM_DEV = 5000
 NUM_ROBUST = 1000
@@ -56,7 +56,7 @@ def recipe_for(name: str, data: Path, seed: int, num_steps: int) -> ImageRecipe:
     """Return a recipe on CIFAR-10, of another length; a warm-up of a tenth, health at every quarter."""
     recipe = replace(find_recipe(name)(), seed=seed)
     training = replace(
-        recipe.training, num_steps=num_steps, warmup_steps=num_steps // 10, health_every=max(num_steps // 4, 1)
+        recipe.training, num_steps=num_steps, warmup_steps=num_steps // 10, health_every=-(-num_steps // 4)
     )
     images = replace(recipe.data, train=str(data / "cifar10-train.parquet"), labels="none")
     return replace(recipe, training=training, data=images)
@@ -75,72 +75,93 @@ def halves(method: Any) -> Callable[[Tensor], Tensor]:
     return lambda x: method.encode(x, tokens=True).unflatten(1, (2, -1)).mean(2).flatten(1)
 
 
-def arms_of(method: Any, images: Images, config: EvaluationConfig) -> dict[str, Arm]:
-    """Return the model's arm and the floors that every table has."""
+def network_arms(method: Any, images: Images, config: EvaluationConfig) -> dict[str, Arm]:
+    """Return the model's arm and that of its random start."""
     untrained = method.config.build(seed=method.seed, num_steps=1).eval()
     return {
         "jepa": network_arm(method, images, config),
         "random init": network_arm(untrained, images, config, is_floor=True),
-        "raw pixels": pixels_arm(images),
     }
 
 
-def wider_arms(method: Any, images: Images) -> dict[str, Arm]:
-    """Return the model and its random start pooled over halves, and random convolutions, as wide and 4,096 wide."""
+def arms_by_halves(method: Any, images: Images) -> dict[str, Arm]:
+    """Return both with the mean tokens of an image's upper and lower half: twice the width, still one forward."""
+    assert 2 * method.encoder.embedding_dim <= 512, "features are to be at most 512 numbers"
     untrained = method.config.build(seed=method.seed, num_steps=1).eval()
-    by_halves = partial(encoder_arm, images, preprocess=method.preprocess, layer=LAYER, pooling="mean of each half")
-    convolved = partial(
-        encoder_arm,
-        images,
-        preprocess=method.preprocess,
-        layer="one random convolution",
-        pooling="mean over quadrants",
-        is_floor=True,
-    )
-    dim = 2 * method.encoder.embedding_dim
-    assert dim <= 512, "features are to be at most 512 numbers"
+
+    def halves(network: Any) -> Callable[[Tensor], Tensor]:
+        return lambda x: network.encode(x, tokens=True).unflatten(1, (2, -1)).mean(2).flatten(1)
+
+    arm = partial(encoder_arm, images, preprocess=method.preprocess, layer=LAYER, pooling="mean of each half")
     return {
-        "jepa, by halves": by_halves(halves(method)),
-        "random init, by halves": by_halves(halves(untrained), is_floor=True),
-        f"random convolutions, {dim} wide": convolved(random_conv_features(dim, 3)),
-        "random convolutions, 4096 wide": convolved(random_conv_features(4096, 3)),
+        "jepa, by halves": arm(halves(method)),
+        "random init, by halves": arm(halves(untrained), is_floor=True),
     }
+
+
+def floor_arms(images: Images, preprocess: Preprocess) -> dict[str, Arm]:
+    """Return the floors that know no method: raw pixels, and random convolutions of two widths."""
+    arms = {"raw pixels": pixels_arm(images)}
+    for width in (512, 4096):
+        arms[f"random convolutions, {width} wide"] = encoder_arm(
+            images,
+            random_conv_features(width, 3),
+            preprocess,
+            layer="one random convolution",
+            pooling="mean over quadrants",
+            is_floor=True,
+        )
+    return arms
 
 
 def cell(recipe: ImageRecipe, data: Path, out: Path, final: bool, robustness: bool) -> dict[str, Any]:
-    """Train one recipe and score it beside its floors; health is kept too, for a look at what predicts accuracy."""
+    """Train one recipe and score it beside its random start; health is kept, for a look at what predicts accuracy."""
     trained = train(recipe, out, Lines())
     method = trained.method.eval()
     probed = probing(data, final)
-    config = EvaluationConfig(split="test" if final else "dev", probes=("ridge", "knn"))
-    num_classes = len(probed.train.class_names)
-    images = probe_images(probed, config)
-    arms = arms_of(method, images, config) | ({} if robustness else wider_arms(method, images))
-    evaluation = evaluate_arms(arms, probed.train.labels, probed.test.labels, num_classes, config).to_json()
-    if robustness:
-        evaluation["robustness"] = robust_scores(method, probed, arms, config)
+
+    def arms(images: Images, config: EvaluationConfig) -> dict[str, Arm]:
+        return network_arms(method, images, config) | (arms_by_halves(method, images) if not config.corruptions else {})
+
     return {
         "seconds": trained.result.seconds,
         "images_per_s": trained.result.step * recipe.training.batch_size / trained.result.seconds,
         "health": Run(out).metrics("health")[-1],
-        "evaluation": evaluation,
+        "evaluation": scores(arms, probed, patch_grid(method, 32), robustness),
     }
 
 
-def robust_scores(
-    method: Any, probed: Probing, arms: Mapping[str, Arm], config: EvaluationConfig
-) -> list[dict[str, Any]]:
-    """Corrupt the first test images; the probes are those fitted on clean train features."""
-    config = replace(config, probes=("ridge",), corruptions=CORRUPTIONS)
-    asked = probed.test.select(torch.arange(NUM_ROBUST))
-    few = probe_images(
-        replace(probed, train=probed.train.select(torch.arange(1)), test=asked), config, patch_grid(method, 32)
-    )
-    corrupted = arms_of(method, few, config)
-    joined = {name: replace(arm, train=arms[name].train) for name, arm in corrupted.items()}
-    evaluation = evaluate_arms(joined, probed.train.labels, asked.labels, len(probed.train.class_names), config)
-    curves: list[dict[str, Any]] = evaluation.to_json()["robustness"]
-    return curves
+def floors(preprocess: Preprocess, data: Path, final: bool, robustness: bool) -> dict[str, Any]:
+    """Score what has no seed."""
+
+    def arms(images: Images, config: EvaluationConfig) -> dict[str, Arm]:
+        return {"raw pixels": pixels_arm(images)} if config.corruptions else floor_arms(images, preprocess)
+
+    return {"evaluation": scores(arms, probing(data, final), (8, 8), robustness)}
+
+
+def scores(
+    arms_of: Callable[[Images, EvaluationConfig], dict[str, Arm]],
+    probed: Probing,
+    grid: tuple[int, int],
+    robustness: bool,
+) -> dict[str, Any]:
+    """Probe arms; for robustness the probes fitted on all clean train images see the first test images corrupted."""
+    config = EvaluationConfig(split="dev" if probed.split == "dev" else "test", probes=("ridge", "knn"))
+    num_classes = len(probed.train.class_names)
+    arms = arms_of(probe_images(probed, config), config)
+    evaluation = evaluate_arms(arms, probed.train.labels, probed.test.labels, num_classes, config).to_json()
+    if robustness:
+        config = replace(config, probes=("ridge",), corruptions=CORRUPTIONS)
+        asked = probed.test.select(torch.arange(NUM_ROBUST))
+        few = replace(probed, train=probed.train.select(torch.arange(1)), test=asked)
+        corrupted = {
+            name: replace(arm, train=arms[name].train)
+            for name, arm in arms_of(probe_images(few, config, grid), config).items()
+        }
+        curves = evaluate_arms(corrupted, probed.train.labels, asked.labels, num_classes, config)
+        evaluation["robustness"] = curves.to_json()["robustness"]
+    return evaluation
 
 
 def cells_of(name: str, given: argparse.Namespace) -> dict[str, Callable[[], dict[str, Any]]]:
@@ -149,19 +170,24 @@ def cells_of(name: str, given: argparse.Namespace) -> dict[str, Callable[[], dic
         {f"speed-{name}": lambda: measured_speed(name, given.data, given.out / "speed" / name)}, given.out, print
     )
     num_steps = int(given.seconds / speed[f"speed-{name}"]["seconds_per_step"])
-    tag = ("test" if given.final else "dev") + ("-robust" if given.robustness else "")
     cells: dict[str, Callable[[], dict[str, Any]]] = {}
     for seed in range(given.first_seed, given.first_seed + given.seeds):
         recipe = recipe_for(name, given.data, seed, num_steps)
         run = given.out / "runs" / f"{name}-steps={num_steps}-seed={seed}"
-        cells[f"{run.name}-{tag}"] = partial(cell, recipe, given.data, run, given.final, given.robustness)
+        cells[f"{run.name}-{tag_of(given)}"] = partial(cell, recipe, given.data, run, given.final, given.robustness)
     return cells
+
+
+def tag_of(given: argparse.Namespace) -> str:
+    """Return what tells apart the records of one training."""
+    return ("test" if given.final else "dev") + ("-robust" if given.robustness else "")
 
 
 def print_recipe(name: str, records: list[dict[str, Any]]) -> None:
     """Print every probe and arm of a recipe: the mean over seeds, then each seed with its interval."""
-    seconds = ", ".join(f"{record['seconds']:.0f}" for record in records)
-    print(f"\n{name}: {seconds} s of training, {fmean(record['images_per_s'] for record in records):.0f} images/s")
+    if "seconds" in records[0]:
+        seconds = ", ".join(f"{record['seconds']:.0f}" for record in records)
+        print(f"\n{name}: {seconds} s of training, {fmean(record['images_per_s'] for record in records):.0f} images/s")
     for row in zip(*(record["evaluation"]["scores"] for record in records), strict=True):
         each = ", ".join(f"{100 * s['value']:.1f} [{100 * s['low']:.1f}, {100 * s['high']:.1f}]" for s in row)
         print(f"  {row[0]['name']:6} {row[0]['arm']:32} {100 * fmean(s['value'] for s in row):5.1f}  {each}")
@@ -188,6 +214,9 @@ def main() -> None:
     names = METHODS if given.recipe == ["all"] else given.recipe
     cells = {key: compute for name in names for key, compute in cells_of(name, given).items()}
     records = list(run_grid(cells, given.out, print).values())
+    preprocess = find_recipe(names[0])().method.preprocess
+    compute = partial(floors, preprocess, given.data, given.final, given.robustness)
+    print_recipe("floors", list(run_grid({f"floors-{tag_of(given)}": compute}, given.out, print).values()))
     for number, name in enumerate(names):
         print_recipe(name, records[number * given.seeds : (number + 1) * given.seeds])
 

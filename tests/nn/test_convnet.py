@@ -1,11 +1,13 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 import torch
+from scipy.fft import dct
 from torch import nn
 
-from jepakit.nn.convnet import ConvNet, ConvNetConfig
+from jepakit.nn.convnet import ConvNet, ConvNetConfig, cosine_filters
 from jepakit.types import UserError
 
 
@@ -35,6 +37,20 @@ def test_it_computes_what_its_layers_say() -> None:
         expected = nn.functional.max_pool2d(expected, 2) if pool else expected
         expected = nn.functional.gelu(expected / (1 + 1e-5) ** 0.5)  # BatchNorm with its first running statistics
     torch.testing.assert_close(model(x), expected.flatten(2).mT, rtol=1e-4, atol=1e-5)
+
+
+def test_the_stem_begins_as_an_orthonormal_basis_of_patches_smoothest_first() -> None:
+    filters = cosine_filters(3, 4)
+    flat = filters.flatten(1)
+    torch.testing.assert_close(flat @ flat.T, torch.eye(48), atol=1e-5, rtol=0.0)
+    torch.testing.assert_close(filters[0], torch.full((3, 4, 4), 48**-0.5))  # brightness
+    scipy_rows = torch.from_numpy(dct(np.eye(4), norm="ortho", axis=0)).float()
+    torch.testing.assert_close(filters[1].sum(0), torch.outer(torch.full((4,), 0.5), scipy_rows[1]) * 3**0.5)
+    weight = small().stem.get_submodule("conv").get_parameter("weight")
+    torch.testing.assert_close(weight[:4], filters[:4])
+    torch.testing.assert_close(weight[4:], -filters[:4])
+    gray = ConvNet(stem_width=40, widths=(8,), pools=(False,), in_channels=1)
+    assert gray(torch.randn(1, 1, 8, 8)).isfinite().all()  # more filters than cosines: the rest is random
 
 
 def test_hiding_patches_is_refused() -> None:

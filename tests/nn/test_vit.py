@@ -255,6 +255,16 @@ def test_the_config_survives_json() -> None:
     assert config.grid == (8, 4)
 
 
+@pytest.mark.parametrize("patch", [2, 4, 8])
+def test_a_unit_patch_embedding_begins_with_variance_one_at_any_patch_size(patch: int) -> None:
+    x = torch.randn(16, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    for init, expected in (("unit", 1.0), ("published", 0.02 * 3**0.5 * patch)):
+        torch.manual_seed(0)
+        model = ViT(image_size=16, patch_size=patch, dim=64, depth=1, num_heads=2, patch_init=init)
+        content = model._embed(x, None)[0] - model.position_table
+        assert float(content.detach().std()) == pytest.approx(expected, rel=0.1)
+
+
 def test_mistakes_get_one_clear_sentence() -> None:
     with pytest.raises(UserError, match="patches of 5x5 do not divide images of 32x32"):
         ViT(image_size=32, patch_size=5, dim=8, depth=1, num_heads=2)

@@ -65,7 +65,9 @@ def test_a_step_that_was_not_finite_changes_nothing() -> None:
 def test_muon_takes_the_encoders_matrices_and_adamw_the_rest() -> None:
     method = build("ijepa")
     optimizer = Optimizer(
-        method.param_groups(), TrainingConfig(num_steps=3, optimizer="muon", weight_decay=0.0), torch.device("cpu")
+        method.param_groups(),
+        TrainingConfig(num_steps=3, optimizer="muon", muon_ratio=2.0, weight_decay=0.0),
+        torch.device("cpu"),
     )
     named = dict(method.named_parameters())
     assert optimizer.turned

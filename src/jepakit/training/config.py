@@ -20,6 +20,7 @@ class TrainingConfig:
         accumulation: Parts into which a step's batch is cut; statistics over a batch are then those of a part.
         optimizer: `adamw`, or `muon` for the encoder's matrices and convolutions beside AdamW for the rest: a step
             costs more and learns more, which pays where a forward pass is dear (docs/training.md).
+        muon_ratio: Muon's learning rate over AdamW's, which is `learning_rate`.
         learning_rate: Peak learning rate.
         initial_learning_rate: Learning rate of the first step of the warm-up.
         final_learning_rate: Learning rate at the end.
@@ -42,6 +43,7 @@ class TrainingConfig:
     batch_size: int = 256
     accumulation: int = 1
     optimizer: Literal["adamw", "muon"] = "adamw"
+    muon_ratio: float = 1.0
     learning_rate: float = 1e-3
     initial_learning_rate: float = 0.0
     final_learning_rate: float = 0.0

@@ -28,6 +28,7 @@ class Optimizer:
         self.names = [name for group in groups for name in group["names"]]
         self.parameters: list[nn.Parameter] = [parameter for group in groups for parameter in group["params"]]
         self.clip_norm = config.clip_norm
+        self.muon_ratio = config.muon_ratio
         self.learning_rate = config.learning_rate_schedule()
         self.weight_decay = config.weight_decay_schedule()
         self.turned = _turned(groups) if config.optimizer == "muon" else {}
@@ -53,7 +54,8 @@ class Optimizer:
         for group in self.adamw.param_groups:
             group["lr"] = self.learning_rate(step)
             group["weight_decay"] = self.weight_decay(step) if group["decay"] else 0.0
-        self.muon.step(self.learning_rate(step), self.weight_decay(step), self.adamw.found_inf)  # type: ignore[attr-defined]
+        found_inf: Tensor = self.adamw.found_inf  # type: ignore[attr-defined]
+        self.muon.step(self.muon_ratio * self.learning_rate(step), self.weight_decay(step), found_inf)
         self.adamw.step()
         for parameter in self.parameters:
             parameter.grad = None
