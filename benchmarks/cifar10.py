@@ -37,7 +37,9 @@ from jepakit.views import CORRUPTIONS, Preprocess
 NUM_DEV = 5000
 NUM_ROBUST = 1000
 METHODS = ("small-transform", "small-lejepa", "small-vicreg", "small-ijepa", "small-ijepa-sigreg", "small-pixels")
-SPEED_STEPS = 60
+SPEED_STEPS = 150
+SHARE = 0.95
+"""Of the seconds that go to steps; health, checkpoints and unsteady speed take the rest."""
 
 
 def probing(data: Path, final: bool) -> Probing:
@@ -117,6 +119,7 @@ def floor_arms(images: Images, preprocess: Preprocess) -> dict[str, Arm]:
 def cell(recipe: ImageRecipe, data: Path, out: Path, final: bool, robustness: bool) -> dict[str, Any]:
     """Train one recipe and score it beside its random start; health is kept, for a look at what predicts accuracy."""
     trained = train(recipe, out, Lines())
+    trained.result.require_whole()
     method = trained.method.eval()
     probed = probing(data, final)
 
@@ -169,7 +172,7 @@ def cells_of(name: str, given: argparse.Namespace) -> dict[str, Callable[[], dic
     speed = run_grid(
         {f"speed-{name}": lambda: measured_speed(name, given.data, given.out / "speed" / name)}, given.out, print
     )
-    num_steps = int(given.seconds / speed[f"speed-{name}"]["seconds_per_step"])
+    num_steps = int(SHARE * given.seconds / speed[f"speed-{name}"]["seconds_per_step"])
     cells: dict[str, Callable[[], dict[str, Any]]] = {}
     for seed in range(given.first_seed, given.first_seed + given.seeds):
         recipe = recipe_for(name, given.data, seed, num_steps)

@@ -24,6 +24,7 @@ def cell(recipe_name: str, seed: int, folder: Path) -> dict[str, Any]:
     """Train one seed and score it on the test split."""
     recipe = replace(find_recipe(recipe_name)(), seed=seed)
     trained = train(recipe, folder / "runs" / f"{recipe_name}-{seed}", Lines())
+    trained.result.require_whole()
     probing = read_probing(trained.sources, recipe.data, channels=1, num_workers=0, final=True)
     assert probing is not None
     config = EvaluationConfig(split="test", probes=("ridge", "knn", "kshot"))

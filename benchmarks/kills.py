@@ -9,7 +9,6 @@ logged losses must be those of a run that nobody disturbed, bit for bit.
 """
 
 import argparse
-import json
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,6 @@ import time
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 
 from jepakit.random import Stream
 from jepakit.storage import Run
@@ -96,11 +94,8 @@ def follow(process: "subprocess.Popen[bytes]", run: Run) -> tuple[float, float]:
 
 def step_of(run: Run) -> int:
     """Return the step of the last checkpoint, which must be whole at any moment; -1 where there is none."""
-    path = run.checkpoint_path()
-    if not path.exists():
-        return -1
-    with safe_open(path, framework="pt") as file:
-        return int(json.loads(file.metadata()["description"])["step"])
+    state = run.checkpoint_state()
+    return -1 if state is None else int(state["step"])
 
 
 def differences(one: Run, other: Run) -> list[str]:

@@ -1,29 +1,12 @@
 """The examples run: a bare loop, Lightning, and the Hugging Face Trainer, each for a few steps."""
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import pytest
 import torch
+from scripts import ROOT, script
 from torch import nn
 
 from jepakit.health import diagnose, measure
 from jepakit.jepa import JEPA
-
-EXAMPLES = Path(__file__).parents[1] / "examples"
-
-
-def example(name: str) -> ModuleType:
-    """Import an example by its file, as `python examples/NAME.py` would, without running its last lines."""
-    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def moved(method: JEPA, recipe: str) -> float:
@@ -41,13 +24,13 @@ def distance(one: nn.Module, other: nn.Module) -> float:
 
 
 def test_every_example_is_tried_here() -> None:
-    names = {path.stem for path in EXAMPLES.glob("*.py")}
+    names = {path.stem for path in (ROOT / "examples").glob("*.py")}
     assert names == {"bare_loop", "with_lightning", "with_hugging_face_trainer"}
-    assert all("python examples/" in (EXAMPLES / f"{name}.py").read_text() for name in names)
+    assert all("python examples/" in (ROOT / f"examples/{name}.py").read_text() for name in names)
 
 
 def test_a_bare_loop() -> None:
-    bare = example("bare_loop")
+    bare = script("examples/bare_loop.py")
     encoder, images = bare.train(num_steps=3, batch_size=32)
     with torch.no_grad():
         values = measure({"encoder": encoder(images[:64])})
@@ -58,7 +41,7 @@ def test_a_bare_loop() -> None:
 @pytest.mark.filterwarnings("ignore:.*isinstance\\(treespec, LeafSpec\\):FutureWarning")  # Lightning's own use of torch
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")  # said on machines of many cores
 def test_lightning() -> None:
-    module = example("with_lightning").train(num_steps=2)
+    module = script("examples/with_lightning.py").train(num_steps=2)
     assert module.global_step == 2
     assert moved(module.method, "digits-ijepa") > 1e-4
     assert distance(module.method.target.encoder, module.method.encoder) > 1e-4
@@ -67,6 +50,6 @@ def test_lightning() -> None:
 
 
 def test_the_hugging_face_trainer() -> None:
-    model = example("with_hugging_face_trainer").train(num_steps=2)
+    model = script("examples/with_hugging_face_trainer.py").train(num_steps=2)
     assert model.step == 2
     assert moved(model.method, "digits-ijepa-sigreg") > 1e-4

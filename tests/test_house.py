@@ -1,42 +1,29 @@
 """The house stands as its documents say: the tree in the README, the public list, the sizes, a page for every method."""
 
 import ast
-import importlib.util
 import re
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from scripts import ROOT, script
 
 import jepakit
 from jepakit.hub import METHOD_CONFIGS
 from jepakit.recipes import RECIPES
 
-ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src/jepakit").rglob("*.py"))
 PAGES = sorted((ROOT / "docs").rglob("*.md")) + [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 
 
-def tool(name: str) -> ModuleType:
-    """Import a file of tools/, which is no package."""
-    spec = importlib.util.spec_from_file_location(f"tool_{name}", ROOT / f"tools/{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_tree_in_the_readme_is_the_tree() -> None:
-    tree = tool("tree")
+    tree = script("tools/tree.py")
     shown = tree.section((ROOT / "README.md").read_text(encoding="utf-8"))
     assert shown == f"\n```\n{tree.tree()}\n```\n", "run: python tools/tree.py --write"
 
 
 def test_the_tree_names_every_file_and_what_it_is() -> None:
-    lines = tool("tree").tree().splitlines()
+    lines = script("tools/tree.py").tree().splitlines()
     shown = {re.split(r"\s{2,}", line.strip())[0] for line in lines}
     assert shown >= {path.name for path in SOURCES if path.parent == ROOT / "src/jepakit" or path.name != "__init__.py"}
     assert all(len(re.split(r"\s{2,}", line.strip())) == 2 for line in lines), "a file without a first sentence"

@@ -1,6 +1,5 @@
 """A run that is killed outright loses no checkpoint and ends with the weights of the undisturbed run, bit for bit."""
 
-import json
 import multiprocessing
 import subprocess
 import sys
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
 
 from jepakit.storage import Run
 from jepakit.types import UserError
@@ -31,11 +29,8 @@ def start(folder: Path) -> BaseProcess:
 
 def step_of(run: Run) -> int:
     """Return the step of the last checkpoint, which must be whole at any moment; -1 where there is none."""
-    path = run.checkpoint_path()
-    if not path.exists():
-        return -1
-    with safe_open(path, framework="pt") as file:
-        return int(json.loads(file.metadata()["description"])["step"])
+    state = run.checkpoint_state()
+    return -1 if state is None else int(state["step"])
 
 
 def kill_after(folder: Path, step: int) -> int:

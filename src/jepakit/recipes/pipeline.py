@@ -120,9 +120,7 @@ def train_in_memory(
         source, training.batch_size, method.preprocess.channels, recipe.data.stored_size, seed, training.num_workers
     )
     with tempfile.TemporaryDirectory() as folder:
-        result = Trainer(method, training, Run(folder), loader.from_step).fit()
-    if result.interrupted_by is not None:
-        raise KeyboardInterrupt
+        Trainer(method, training, Run(folder), loader.from_step).fit().require_whole()
     return method
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jepakit.storage.atomic import append_line, read_json, read_lines, write_atomically, write_json
 from jepakit.storage.config import differences
-from jepakit.storage.tensors import load_tensors, save_tensors
+from jepakit.storage.tensors import load_description, load_tensors, save_tensors
 from jepakit.types import UserError
 
 
@@ -128,3 +128,8 @@ class Run:
         """Return tensors and state of a checkpoint, or None where none was saved."""
         path = self.checkpoint_path(name)
         return load_tensors(path) if path.exists() else None
+
+    def checkpoint_state(self, name: str = "last") -> dict[str, Any] | None:
+        """Return the state alone (the step and what else was saved with it), or None where nothing was saved."""
+        path = self.checkpoint_path(name)
+        return load_description(path) if path.exists() else None

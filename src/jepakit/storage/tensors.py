@@ -2,7 +2,8 @@
 
 import errno
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,32 @@ def load_tensors(path: Path, device: str | torch.device = "cpu") -> tuple[dict[s
     Raises:
         UserError: The file is missing or is no whole safetensors file.
     """
+    with _opened(path, device) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        return tensors, _description(file)
+
+
+def load_description(path: Path) -> dict[str, Any]:
+    """Return the description that `save_tensors` wrote, without reading a tensor.
+
+    Raises:
+        UserError: The file is missing or is no whole safetensors file.
+    """
+    with _opened(path, "cpu") as file:
+        return _description(file)
+
+
+@contextmanager
+def _opened(path: Path, device: str | torch.device) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
-            description = json.loads((file.metadata() or {}).get("description", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, description  # noqa: SIM118 - not a mapping
+            yield file
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist.") from error
     except SafetensorError as error:
         raise UserError(f"{path} is damaged or is no safetensors file: {error}.") from error
+
+
+def _description(file: Any) -> dict[str, Any]:
+    description: dict[str, Any] = json.loads((file.metadata() or {}).get("description", "{}"))
+    return description

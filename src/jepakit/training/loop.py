@@ -44,6 +44,11 @@ class TrainingResult:
     seconds: float
     interrupted_by: int | None
 
+    def require_whole(self) -> None:
+        """Raise KeyboardInterrupt where a signal ended training early: half a training is not passed off as one."""
+        if self.interrupted_by is not None:
+            raise KeyboardInterrupt
+
 
 class Trainer:
     """Train one method in one run directory, going on exactly where the last checkpoint ended.
