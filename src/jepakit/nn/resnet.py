@@ -110,7 +110,6 @@ class ResNet(nn.Module):
             UserError: If `context_idx` is given.
         """
         refuse_context(self, context_idx)
-        x = channels_last(x)
         x = self.maxpool(F.relu(self.bn1(self.conv1(x))))
         for name in self.stage_names:
             x = self.get_submodule(name)(x)
@@ -207,7 +206,11 @@ class _Unit(nn.Module):
 
 
 def channels_last(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """Return the images with the channels of a pixel side by side, in which CPU and GPU convolve faster."""
+    """Return the images with the channels of a pixel side by side, in which CPU and GPU convolve faster.
+
+    The small networks do so (ResNet-9 trains 1.3 times as fast); `ResNet` does not, because torch's BatchNorm then sums
+    its gradients one after the other on CPUs: 1e-5 of their norm is lost in float32, against 1e-6.
+    """
     return x.contiguous(memory_format=torch.channels_last)
 
 
