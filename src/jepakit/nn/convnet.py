@@ -2,7 +2,7 @@
 
 No residuals, no strides but the stem's: 4x4 patches every 2 pixels, then 3x3 convolutions, some followed by a 2x2
 max-pool. The stem begins as cosines of space and colour, along which natural patches are nearly uncorrelated. Per
-second of training on two cores it reached further than the residual networks (docs/log.md).
+second of training on a CPU it reached further than the residual networks (docs/log.md).
 """
 
 import math
@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from jepakit.nn.batchnorm import BatchNorm
-from jepakit.nn.resnet import channels_last, init_convolutions, refuse_context
+from jepakit.nn.resnet import WholeImageEncoder, channels_last, init_convolutions
 from jepakit.types import UserError
 
 _STEM_KERNEL = 4
@@ -55,7 +54,7 @@ class ConvNetConfig:
         return ConvNet(self.stem_width, self.widths, self.pools, self.in_channels)
 
 
-class ConvNet(nn.Module):
+class ConvNet(WholeImageEncoder):
     """Map small images to the places of the last feature map; the arguments are those of `ConvNetConfig`.
 
     Attributes:
@@ -64,8 +63,8 @@ class ConvNet(nn.Module):
     Source: our own arrangement of VGG's convolutions (Simonyan and Zisserman 2014, arXiv 1409.1556) with BatchNorm and
     GELU (Hendrycks and Gimpel 2016, arXiv 1606.08415); the max-pool comes before both, which then work on a quarter of
     the places. The stem begins as cosines, positive and negative, in place of noise: these are nearly the principal
-    axes of natural patches (Ahmed, Natarajan and Rao 1974, "Discrete cosine transform"), and BatchNorm then whitens
-    them.
+    axes of natural patches (Ahmed, Natarajan and Rao 1974, "Discrete cosine transform"), and BatchNorm gives
+    them one size.
     """
 
     def __init__(
@@ -90,16 +89,10 @@ class ConvNet(nn.Module):
             filters = cosine_filters(in_channels, _STEM_KERNEL)[: stem_width // 2]
             self.stem.conv.weight[: 2 * len(filters)] = torch.cat((filters, -filters))
 
-    def forward(
-        self, x: Float[Tensor, "b c h w"], context_idx: Int[Tensor, "b k"] | None = None
-    ) -> Float[Tensor, "b n d"]:
-        """Return the places of the last feature map, row by row.
-
-        Raises:
-            UserError: If `context_idx` is given.
-        """
-        refuse_context(self, context_idx)
-        return rearrange(self.units(self.stem(channels_last(x))), "b d h w -> b (h w) d")
+    def feature_map(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        """Return the last feature map."""
+        z: Tensor = self.units(self.stem(channels_last(x)))
+        return z
 
 
 class _Unit(nn.Module):

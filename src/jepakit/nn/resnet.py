@@ -4,6 +4,7 @@ The mean over tokens is global average pooling. A convolution mixes neighbours, 
 seeing a patch: they serve methods that encode whole views (LeJEPA, VICReg), not those that hide first.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -18,6 +19,29 @@ from jepakit.nn.batchnorm import BatchNorm
 from jepakit.types import UserError
 
 Stem = Literal["small", "standard"]
+
+
+class WholeImageEncoder(nn.Module, ABC):
+    """Turn the last feature map of a convolutional network into tokens, one a place, row by row."""
+
+    @abstractmethod
+    def feature_map(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        """Return the last feature map."""
+
+    def forward(
+        self, x: Float[Tensor, "b c h w"], context_idx: Int[Tensor, "b k"] | None = None
+    ) -> Float[Tensor, "b n d"]:
+        """Return the places of the last feature map.
+
+        Raises:
+            UserError: If `context_idx` is given: convolutions mix neighbouring patches.
+        """
+        if context_idx is not None:
+            raise UserError(
+                f"{type(self).__name__} mixes neighbouring patches, so it cannot encode a part of them (context_idx); "
+                "use a ViT for methods that hide patches, or a method that encodes whole views."
+            )
+        return rearrange(self.feature_map(x), "b d h w -> b (h w) d")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +78,7 @@ class ResNetConfig:
         return ResNet(self.num_blocks, self.width, self.in_channels, self.stem, self.zero_init_residual)
 
 
-class ResNet(nn.Module):
+class ResNet(WholeImageEncoder):
     """Map images to the places of the last feature map; the arguments are those of `ResNetConfig`, kept as `config`.
 
     Parameter names are torchvision's, so that its weights load (without `fc`) where the stem is "standard".
@@ -101,19 +125,12 @@ class ResNet(nn.Module):
                 if isinstance(block, BasicBlock):
                     nn.init.zeros_(block.bn2.weight)
 
-    def forward(
-        self, x: Float[Tensor, "b c h w"], context_idx: Int[Tensor, "b k"] | None = None
-    ) -> Float[Tensor, "b n d"]:
-        """Return the places of the last feature map, row by row.
-
-        Raises:
-            UserError: If `context_idx` is given.
-        """
-        refuse_context(self, context_idx)
+    def feature_map(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        """Return the last feature map."""
         x = self.maxpool(F.relu(self.bn1(self.conv1(x))))
         for name in self.stage_names:
             x = self.get_submodule(name)(x)
-        return rearrange(x, "b d h w -> b (h w) d")
+        return x
 
 
 class BasicBlock(nn.Module):
@@ -150,7 +167,7 @@ class ResNet9Config:
         return ResNet9(self.width, self.in_channels, self.zero_init_residual)
 
 
-class ResNet9(nn.Module):
+class ResNet9(WholeImageEncoder):
     """Map small images to the places of an 8 times smaller feature map, with little computation.
 
     Stem, then three stages that double the width and halve the map; a residual pair of convolutions follows the first
@@ -178,18 +195,11 @@ class ResNet9(nn.Module):
             for pair in (self.residual1, self.residual2):
                 nn.init.zeros_(pair.get_submodule("1.bn").get_parameter("weight"))
 
-    def forward(
-        self, x: Float[Tensor, "b c h w"], context_idx: Int[Tensor, "b k"] | None = None
-    ) -> Float[Tensor, "b n d"]:
-        """Return the places of the last feature map, row by row.
-
-        Raises:
-            UserError: If `context_idx` is given.
-        """
-        refuse_context(self, context_idx)
+    def feature_map(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        """Return the last feature map."""
         x = self.stage1(self.stem(channels_last(x)))
         x = self.stage3(self.stage2(x + self.residual1(x)))
-        return rearrange(x + self.residual2(x), "b d h w -> b (h w) d")
+        return x + self.residual2(x)
 
 
 class _Unit(nn.Module):
@@ -219,12 +229,3 @@ def init_convolutions(module: nn.Module) -> None:
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-
-
-def refuse_context(module: nn.Module, context_idx: Tensor | None) -> None:
-    """Raise a UserError where a convolutional network is asked to encode a part of the patches."""
-    if context_idx is not None:
-        raise UserError(
-            f"{type(module).__name__} mixes neighbouring patches, so it cannot encode a part of them (context_idx); "
-            "use a ViT for methods that hide patches, or a method that encodes whole views."
-        )
