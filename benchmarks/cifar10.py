@@ -12,7 +12,7 @@ rerun computes what is missing; several at once (OMP_NUM_THREADS=1, another `--f
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from jepakit.evaluation.random_features import random_conv_features
 from jepakit.recipes import ImageRecipe, find_recipe
 from jepakit.recipes.grid import run_grid
 from jepakit.recipes.pipeline import train
-from jepakit.recipes.scoring import LAYER, network_arm, patch_grid, probe_images
+from jepakit.recipes.scoring import LAYER, POOLING, network_arm, patch_grid, probe_images
 from jepakit.recipes.splits import Probing
 from jepakit.storage import Run
 from jepakit.training.progress import Lines
@@ -68,43 +68,37 @@ def measured_speed(name: str, data: Path, out: Path) -> dict[str, float]:
     """Time a short training, without its first steps."""
     recipe = recipe_for(name, data, seed=0, num_steps=SPEED_STEPS)
     recipe = replace(recipe, training=replace(recipe.training, log_every=SPEED_STEPS // 3, health_every=0))
-    train(recipe, out)
+    train(recipe, out).result.require_whole()
     return {"seconds_per_step": Run(out).metrics("train")[-1]["seconds_per_step"]}
 
 
-def halves(method: Any) -> Callable[[Tensor], Tensor]:
-    """Return how an image becomes the mean tokens of its upper and of its lower half: twice the width, one forward."""
-    return lambda x: method.encode(x, tokens=True).unflatten(1, (2, -1)).mean(2).flatten(1)
+def network_arms(name: str, network: Any, is_floor: bool, images: Images, config: EvaluationConfig) -> dict[str, Arm]:
+    """Return a network's arms: by the mean token, and by the mean token of each half."""
+    if config.corruptions:  # a ViT is then shown fewer patches, which have no halves
+        return {name: network_arm(network, images, config, is_floor)}
+    return arms_of_halves(name, network, images, is_floor)
 
 
-def network_arms(method: Any, images: Images, config: EvaluationConfig) -> dict[str, Arm]:
-    """Return the model's arm and that of its random start."""
-    untrained = method.config.build(seed=method.seed, num_steps=1).eval()
-    return {
-        "jepa": network_arm(method, images, config),
-        "random init": network_arm(untrained, images, config, is_floor=True),
-    }
+def arms_of_halves(name: str, network: Any, images: Images, is_floor: bool) -> dict[str, Arm]:
+    """Return the arms of an image's mean token and of its upper and lower half's, from one forward pass."""
+    assert 2 * network.encoder.embedding_dim <= 512, "features are to be at most 512 numbers"
+
+    def encode(x: Tensor) -> Tensor:
+        tokens: Tensor = network.encode(x, tokens=True)
+        return tokens.unflatten(1, (2, -1)).mean(2).flatten(1)
+
+    def mean(halves: Tensor) -> Tensor:
+        return halves.unflatten(-1, (2, -1)).mean(-2)
+
+    halves = encoder_arm(images, encode, network.preprocess, LAYER, "mean of each half", is_floor)
+    whole = replace(halves, train=mean(halves.train), test=mean(halves.test), pooling=POOLING)
+    return {name: whole, f"{name}, by halves": halves}
 
 
-def arms_by_halves(method: Any, images: Images) -> dict[str, Arm]:
-    """Return both with the mean tokens of an image's upper and lower half: twice the width, still one forward."""
-    assert 2 * method.encoder.embedding_dim <= 512, "features are to be at most 512 numbers"
-    untrained = method.config.build(seed=method.seed, num_steps=1).eval()
-
-    def halves(network: Any) -> Callable[[Tensor], Tensor]:
-        return lambda x: network.encode(x, tokens=True).unflatten(1, (2, -1)).mean(2).flatten(1)
-
-    arm = partial(encoder_arm, images, preprocess=method.preprocess, layer=LAYER, pooling="mean of each half")
-    return {
-        "jepa, by halves": arm(halves(method)),
-        "random init, by halves": arm(halves(untrained), is_floor=True),
-    }
-
-
-def floor_arms(images: Images, preprocess: Preprocess) -> dict[str, Arm]:
-    """Return the floors that know no method: raw pixels, and random convolutions of two widths."""
+def floor_arms(images: Images, preprocess: Preprocess, widths: tuple[int, ...]) -> dict[str, Arm]:
+    """Return the floors that know no method: raw pixels, and random convolutions of these widths."""
     arms = {"raw pixels": pixels_arm(images)}
-    for width in (512, 4096):
+    for width in widths:
         arms[f"random convolutions, {width} wide"] = encoder_arm(
             images,
             random_conv_features(width, 3),
@@ -117,28 +111,33 @@ def floor_arms(images: Images, preprocess: Preprocess) -> dict[str, Arm]:
 
 
 def cell(recipe: ImageRecipe, data: Path, out: Path, final: bool, robustness: bool) -> dict[str, Any]:
-    """Train one recipe and score it beside its random start; health is kept, for a look at what predicts accuracy."""
+    """Train one recipe and score it; health is kept, for a look at what predicts accuracy."""
     trained = train(recipe, out, Lines())
     trained.result.require_whole()
     method = trained.method.eval()
-    probed = probing(data, final)
-
-    def arms(images: Images, config: EvaluationConfig) -> dict[str, Arm]:
-        return network_arms(method, images, config) | (arms_by_halves(method, images) if not config.corruptions else {})
-
+    arms = partial(network_arms, "jepa", method, False)
     return {
         "seconds": trained.result.seconds,
         "images_per_s": trained.result.step * recipe.training.batch_size / trained.result.seconds,
         "health": Run(out).metrics("health")[-1],
-        "evaluation": scores(arms, probed, patch_grid(method, 32), robustness),
+        "evaluation": scores(arms, probing(data, final), patch_grid(method, 32), robustness),
     }
+
+
+def random_start(recipe: ImageRecipe, data: Path, final: bool, robustness: bool) -> dict[str, Any]:
+    """Score an encoder as it was before training; recipes with one encoder and seed share its weights."""
+    method = recipe.method.build(seed=recipe.seed, num_steps=1).eval()
+    arms = partial(network_arms, "random init", method, True)
+    return {"evaluation": scores(arms, probing(data, final), patch_grid(method, 32), robustness)}
 
 
 def floors(preprocess: Preprocess, data: Path, final: bool, robustness: bool) -> dict[str, Any]:
     """Score what has no seed."""
 
     def arms(images: Images, config: EvaluationConfig) -> dict[str, Arm]:
-        return {"raw pixels": pixels_arm(images)} if config.corruptions else floor_arms(images, preprocess)
+        if config.corruptions:
+            return {"raw pixels": pixels_arm(images)}
+        return floor_arms(images, preprocess, (512,) if robustness else (512, 4096))
 
     return {"evaluation": scores(arms, probing(data, final), (8, 8), robustness)}
 
@@ -167,18 +166,43 @@ def scores(
     return evaluation
 
 
+def num_steps_for(name: str, given: argparse.Namespace) -> int:
+    """Return as many steps as the measured speed of a recipe allows."""
+    key = f"speed-{name}"
+    speed = run_grid({key: lambda: measured_speed(name, given.data, given.out / "speed" / name)}, given.out, print)
+    return int(SHARE * given.seconds / speed[key]["seconds_per_step"])
+
+
 def cells_of(name: str, given: argparse.Namespace) -> dict[str, Callable[[], dict[str, Any]]]:
     """Return what computes each seed of a recipe, as long as its measured speed allows."""
-    speed = run_grid(
-        {f"speed-{name}": lambda: measured_speed(name, given.data, given.out / "speed" / name)}, given.out, print
-    )
-    num_steps = int(SHARE * given.seconds / speed[f"speed-{name}"]["seconds_per_step"])
+    num_steps = num_steps_for(name, given)
     cells: dict[str, Callable[[], dict[str, Any]]] = {}
-    for seed in range(given.first_seed, given.first_seed + given.seeds):
+    for seed in seeds_of(given):
         recipe = recipe_for(name, given.data, seed, num_steps)
         run = given.out / "runs" / f"{name}-steps={num_steps}-seed={seed}"
         cells[f"{run.name}-{tag_of(given)}"] = partial(cell, recipe, given.data, run, given.final, given.robustness)
     return cells
+
+
+def random_cells(names: Sequence[str], given: argparse.Namespace) -> dict[str, dict[str, Callable[[], dict[str, Any]]]]:
+    """Return, for each kind of encoder among the recipes, what computes each seed of its random start."""
+    cells: dict[str, dict[str, Callable[[], dict[str, Any]]]] = {}
+    for name in names:
+        encoder = type(find_recipe(name)().method.encoder).__name__.removesuffix("Config")
+        cells.setdefault(encoder, {}).update(
+            {
+                f"random-{encoder}-seed={seed}-{tag_of(given)}": partial(
+                    random_start, recipe_for(name, given.data, seed, 1), given.data, given.final, given.robustness
+                )
+                for seed in seeds_of(given)
+            }
+        )
+    return cells
+
+
+def seeds_of(given: argparse.Namespace) -> range:
+    """Return the seeds asked for."""
+    return range(given.first_seed, given.first_seed + given.seeds)
 
 
 def tag_of(given: argparse.Namespace) -> str:
@@ -215,13 +239,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/cifar10"))
     given = parser.parse_args()
     names = METHODS if given.recipe == ["all"] else given.recipe
-    cells = {key: compute for name in names for key, compute in cells_of(name, given).items()}
-    records = list(run_grid(cells, given.out, print).values())
+    records = {name: run_grid(cells_of(name, given), given.out, print) for name in names}
+    starts = {kind: run_grid(cells, given.out, print) for kind, cells in random_cells(names, given).items()}
     preprocess = find_recipe(names[0])().method.preprocess
     compute = partial(floors, preprocess, given.data, given.final, given.robustness)
     print_recipe("floors", list(run_grid({f"floors-{tag_of(given)}": compute}, given.out, print).values()))
-    for number, name in enumerate(names):
-        print_recipe(name, records[number * given.seeds : (number + 1) * given.seeds])
+    for title, cells in (starts | records).items():
+        print_recipe(title, list(cells.values()))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,10 @@ _MASKED: dict[str, Any] = {
 _LOCAL = replace(AUGMENT, image_size=8)
 CONFIGS: dict[str, Any] = {
     "ijepa": IJEPAConfig(**_MASKED, momentum=0.9),
-    "ijepa_sigreg": IJEPASIGRegConfig(**_MASKED, num_slices=16),
+    "ijepa_whitened": IJEPAConfig(
+        **_MASKED | {"encoder": replace(VIT, stem="cosine")}, momentum=0.9, target_depth=1, target_norm="whiten"
+    ),
+    "ijepa_sigreg": IJEPASIGRegConfig(**_MASKED, num_slices=16, projector_dims=(16, 8)),
     "pixels": PixelsConfig(**_MASKED),
     "lejepa": LeJEPAConfig(
         encoder=CONV,
@@ -50,7 +53,7 @@ CONFIGS: dict[str, Any] = {
         encoder=CONV, augment=AUGMENT, preprocess=PREPROCESS, projector_dims=(16, 8), predictor_dim=16, num_slices=16
     ),
 }
-MASKED_NAMES = ("ijepa", "ijepa_sigreg", "pixels")
+MASKED_NAMES = ("ijepa", "ijepa_whitened", "ijepa_sigreg", "pixels")
 
 
 def build(name: str, seed: int = 0, num_steps: int = 20) -> Any:

@@ -164,3 +164,12 @@ def test_encode_gives_pooled_and_token_embeddings(name: str) -> None:
     torch.testing.assert_close(tokens.mean(dim=1), method.encode(x))
     spaces = method.spaces(x)
     assert "encoder" in spaces and all(space.ndim == 3 for space in spaces.values())
+
+
+def test_health_reads_the_targets_before_they_are_whitened() -> None:
+    method = build("ijepa_whitened")
+    method(batch(), 0)
+    method.eval()
+    x = torch.randn(8, 3, 16, 16)
+    torch.testing.assert_close(method.spaces(x)["target"], method.target.encoder(x))
+    assert float((method.target(x) - method.target.tokens(x)).abs().max()) > 0.1

@@ -146,9 +146,12 @@ class JEPA(nn.Module, ABC):
         return torch.stack(energies).mean(dim=0)
 
     def spaces(self, x: Float[Tensor, "b c h w"]) -> Mapping[str, Float[Tensor, "b g _"]]:
-        """Return the embeddings whose health is watched: at least `encoder` and, where it differs, `target`."""
+        """Return the embeddings whose health is watched: at least `encoder` and, where it differs, `target`.
+
+        Targets are looked at before the target's head, since whitened ones would look healthy in any collapse.
+        """
         spaces = {"encoder": self.encoder(x)}
-        return spaces if self.target.shared else spaces | {"target": self.target(x)}
+        return spaces if self.target.shared else spaces | {"target": self.target.tokens(x)}
 
     def after_step(self, step: int) -> None:
         """Move the target towards the encoder, where it is a moving average; called after optimizer step `step`."""

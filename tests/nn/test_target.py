@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jepakit.nn.schedules import Constant, Linear
-from jepakit.nn.target import EMATarget, FrozenTarget, SharedTarget, Target, normalise_tokens
+from jepakit.nn.target import EMATarget, FrozenTarget, SharedTarget, Target, TokenMap, normalise_tokens
 from jepakit.nn.vit import ViT
 from jepakit.types import UserError
 
@@ -113,24 +113,25 @@ def test_no_gradient_reaches_a_target_that_is_not_shared(kind: str) -> None:
 
 def test_gradient_flows_through_a_shared_target() -> None:
     encoder = small_vit()
-    target = SharedTarget(encoder, normalise=True)
+    target = SharedTarget(encoder, head=normalise_tokens)
     target(torch.randn(2, 3, 8, 8)).square().mul(torch.randn(2, 4, 8)).sum().backward()
     assert target.shared
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in encoder.parameters())
 
 
-@pytest.mark.parametrize("normalise", [False, True])
-def test_targets_are_the_encoders_tokens(normalise: bool) -> None:
+@pytest.mark.parametrize("head", [None, normalise_tokens])
+def test_targets_are_the_encoders_tokens(head: TokenMap | None) -> None:
     encoder = small_vit()
     nn.init.normal_(encoder.norm.weight)  # fresh, the final LayerNorm would leave nothing to normalise
     x = torch.randn(2, 3, 8, 8)
-    expected = F.layer_norm(encoder(x), (8,)) if normalise else encoder(x)
+    expected = F.layer_norm(encoder(x), (8,)) if head else encoder(x)
     for target in (
-        SharedTarget(encoder, normalise),
-        EMATarget(encoder, Constant(value=1.0), normalise),
-        FrozenTarget(encoder, normalise),
+        SharedTarget(encoder, head),
+        EMATarget(encoder, Constant(value=1.0), head),
+        FrozenTarget(encoder, head),
     ):
         torch.testing.assert_close(target(x), expected)
+        torch.testing.assert_close(target.tokens(x), encoder(x))
 
 
 def test_each_weight_is_registered_once() -> None:

@@ -256,13 +256,23 @@ def test_the_config_survives_json() -> None:
 
 
 @pytest.mark.parametrize("patch", [2, 4, 8])
-def test_a_unit_patch_embedding_begins_with_variance_one_at_any_patch_size(patch: int) -> None:
-    x = torch.randn(16, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    for init, expected in (("unit", 1.0), ("published", 0.02 * 3**0.5 * patch)):
-        torch.manual_seed(0)
-        model = ViT(image_size=16, patch_size=patch, dim=64, depth=1, num_heads=2, patch_init=init)
+def test_a_cosine_stem_begins_with_content_as_large_as_positions(patch: int) -> None:
+    x = torch.randn(64, 3, 16, 16)
+    for stem, expected in (("cosine", 0.425**0.5), ("linear", 0.02 * 3**0.5 * patch)):
+        model = ViT(image_size=16, patch_size=patch, dim=64, depth=1, num_heads=2, stem=stem)
         content = model._embed(x, None)[0] - model.position_table
-        assert float(content.detach().std()) == pytest.approx(expected, rel=0.1)
+        assert float(content.detach().square().mean().sqrt()) == pytest.approx(expected, rel=0.1)  # 0.425 = E gelu(z)^2
+
+
+def test_the_first_blocks_share_their_weights() -> None:
+    model, x = vit(depth=3).eval(), torch.randn(2, 3, 12, 16)
+    part = model.first_blocks(2)
+    torch.testing.assert_close(part(x), model.forward_layers(x, [1])[0])
+    assert len(model.blocks) == 3 and part.norm is model.norm
+    nothing = model.first_blocks(0)(x)
+    torch.testing.assert_close(nothing, model.norm(model._embed(x, None)[0]))
+    with pytest.raises(UserError, match="has 3 blocks; got a depth of 4"):
+        model.first_blocks(4)
 
 
 def test_mistakes_get_one_clear_sentence() -> None:

@@ -44,8 +44,8 @@ class MaskedConfig:
         object.__setattr__(self, "augment", replace(self.augment, image_size=square_size(self.encoder)))
         object.__setattr__(self, "mask", replace(self.mask, grid=self.encoder.grid))
 
-    def build_predictor(self) -> MaskedPredictor:
-        """Build the predictor that fits the encoder."""
+    def build_predictor(self, target_dim: int = 0) -> MaskedPredictor:
+        """Build the predictor that fits the encoder, for targets of another width if need be."""
         return MaskedPredictor(
             embedding_dim=self.encoder.dim,
             grid=self.encoder.grid,
@@ -54,6 +54,7 @@ class MaskedConfig:
             num_heads=self.predictor_heads,
             context_pass=self.context_pass,
             positions=self.encoder.positions,
+            target_dim=target_dim,
         )
 
 
@@ -66,12 +67,21 @@ class MaskedImageMethod(HideThenEncode):
         target: Provider of what is to be predicted.
         objective: What to minimise.
         seed: Seed of views and masks.
+        target_dim: Width of a target, where it is not the encoder's.
     """
 
-    def __init__(self, config: MaskedConfig, encoder: ViT, target: Target, objective: Objective, seed: int):
+    def __init__(
+        self,
+        config: MaskedConfig,
+        encoder: ViT,
+        target: Target,
+        objective: Objective,
+        seed: int,
+        target_dim: int = 0,
+    ):
         super().__init__(encoder, target, objective, seed)
         self.config = config
-        self.predictor = config.build_predictor()
+        self.predictor = config.build_predictor(target_dim)
         self.mask = replace(config.mask, seed=seed)
         self.augment = replace(config.augment, seed=seed)
         self.preprocess = config.preprocess

@@ -2,7 +2,7 @@
 
     s_x   = encoder(visible patches)
     y     = pixels of a hidden patch, standardised within the patch
-    loss  = mean squared error(linear(predictor(s_x, positions)), y)
+    loss  = mean squared error(predictor(s_x, positions), y)
 
 It stands here so that "predict the representation, not the raw input" is something a user can measure: everything
 but the target is shared with the JEPAs of this folder.
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import torch
 from einops import rearrange
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 
 from jepakit.jepa import Objective
 from jepakit.methods.masked import MaskedConfig, MaskedImageMethod
@@ -57,7 +57,7 @@ class PatchTarget(Target):
         self.standardise = standardise
 
     @torch.no_grad()
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
+    def tokens(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
         """Cut images into patches of c * h * w numbers."""
         height, width = self.patch_size
         patches = rearrange(x, "b c (gh h) (gw w) -> b (gh gw) (c h w)", h=height, w=width)
@@ -75,27 +75,4 @@ class Pixels(MaskedImageMethod):
     def __init__(self, config: PixelsConfig, seed: int):
         encoder = config.encoder.build()
         target = PatchTarget(encoder.patch_size, config.standardise)
-        super().__init__(config, encoder, target, Objective(DISTANCES["mse"]), seed)
-        self.predictor = PixelHead(self.predictor, encoder.embedding_dim, encoder.patch_embed.in_features)
-
-
-class PixelHead(nn.Module):
-    """Map predicted embeddings to the pixels of a patch.
-
-    Args:
-        predictor: A masked predictor.
-        embedding_dim: Width of its predictions.
-        patch_dim: Numbers in a patch.
-    """
-
-    def __init__(self, predictor: nn.Module, embedding_dim: int, patch_dim: int):
-        super().__init__()
-        self.predictor = predictor
-        self.to_pixels = nn.Linear(embedding_dim, patch_dim)
-
-    def forward(
-        self, s_x: Float[Tensor, "b k d"], context_idx: Int[Tensor, "b k"], target_idx: Int[Tensor, "b q m"]
-    ) -> Float[Tensor, "b q m _"]:
-        """Return the predicted pixels of each hidden patch."""
-        pixels: Tensor = self.to_pixels(self.predictor(s_x, context_idx, target_idx))
-        return pixels
+        super().__init__(config, encoder, target, Objective(DISTANCES["mse"]), seed, target_dim=encoder.patch_dim)

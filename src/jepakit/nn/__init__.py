@@ -32,3 +32,4 @@ from jepakit.nn.target import SharedTarget as SharedTarget
 from jepakit.nn.target import Target as Target
 from jepakit.nn.vit import ViT as ViT
 from jepakit.nn.vit import ViTConfig as ViTConfig
+from jepakit.nn.whiten import Whitening as Whitening

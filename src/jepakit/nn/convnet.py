@@ -5,7 +5,6 @@ max-pool. The stem begins as cosines of space and colour, along which natural pa
 second of training on a CPU it reached further than the residual networks (docs/log.md).
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from jepakit.nn.batchnorm import BatchNorm
 from jepakit.nn.resnet import WholeImageEncoder, channels_last, init_convolutions
+from jepakit.nn.stem import cosine_filters
 from jepakit.types import UserError
 
 _STEM_KERNEL = 4
@@ -106,26 +106,3 @@ class _Unit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.gelu(self.bn(self.pool(self.conv(x))))
-
-
-def cosine_filters(channels: int, size: int) -> Float[Tensor, "n channels size size"]:
-    """Return an orthonormal basis of patches: products of cosines along channels, rows and columns, smoothest first.
-
-    Over three channels the cosines are brightness, red against blue, and green against both. The order is that of
-    falling variance in natural images: 1 / (1 + frequency squared) in space, and steeper along the colours.
-
-    Source: the type-II discrete cosine transform. Deviations: none.
-    """
-    rows, colours = _cosines(size), _cosines(channels)
-    basis = torch.einsum("ac,ih,jw->aijchw", colours, rows, rows).flatten(0, 2)
-    frequency = torch.arange(size, dtype=torch.float32).square()
-    colour = torch.arange(channels, dtype=torch.float32).square()
-    energy = 1 / ((1 + 9 * colour)[:, None, None] * (1 + frequency[:, None] + frequency))
-    return basis[energy.flatten().argsort(descending=True, stable=True)]
-
-
-def _cosines(n: int) -> Float[Tensor, "n n"]:
-    """Return the orthonormal cosines of n samples, one a row, slowest first."""
-    index = torch.arange(n, dtype=torch.float32)
-    waves = torch.cos(math.pi * index[:, None] * (index + 0.5) / n)
-    return waves / waves.norm(dim=1, keepdim=True)

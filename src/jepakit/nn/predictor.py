@@ -26,7 +26,7 @@ class MaskedPredictorConfig:
     """Describe a masked predictor; `mlp_dim=0` is stored as 4 * dim.
 
     Args:
-        embedding_dim: Width of the encoder's tokens, in and out.
+        embedding_dim: Width of the encoder's tokens.
         grid: Rows and columns of patches.
         dim: Width inside the predictor.
         depth: Number of blocks.
@@ -37,6 +37,7 @@ class MaskedPredictorConfig:
             and sees its mask tokens. "once": it goes through alone, and every question looks at it; same weights,
             slightly another function, a third less work in small models.
         positions: "sincos" adds fixed tables; "rotary" turns queries and keys.
+        target_dim: Width of what is predicted; 0 is stored as `embedding_dim`.
 
     Raises:
         UserError: If the heads do not divide the width, or a name is unknown.
@@ -51,9 +52,11 @@ class MaskedPredictorConfig:
     condition_dim: int = 0
     context_pass: ContextPass = "per_question"
     positions: Positions = "sincos"
+    target_dim: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "grid", tuple(self.grid))
+        object.__setattr__(self, "target_dim", self.target_dim or self.embedding_dim)
         object.__setattr__(self, "mlp_dim", self.mlp_dim or 4 * self.dim)
         require_heads(self.dim, self.num_heads)
         for name, value, known in (
@@ -75,6 +78,7 @@ class MaskedPredictorConfig:
             condition_dim=self.condition_dim,
             context_pass=self.context_pass,
             positions=self.positions,
+            target_dim=self.target_dim,
         )
 
 
@@ -99,6 +103,7 @@ class MaskedPredictor(nn.Module):
         condition_dim: int = 0,
         context_pass: ContextPass = "per_question",
         positions: Positions = "sincos",
+        target_dim: int = 0,
     ):
         super().__init__()
         self.config = MaskedPredictorConfig(
@@ -111,6 +116,7 @@ class MaskedPredictor(nn.Module):
             condition_dim=condition_dim,
             context_pass=context_pass,
             positions=positions,
+            target_dim=target_dim,
         )
         self.embed = nn.Linear(embedding_dim, dim)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, dim))
@@ -119,7 +125,7 @@ class MaskedPredictor(nn.Module):
         )
         self.blocks = nn.ModuleList(Block(dim, num_heads, self.config.mlp_dim) for _ in range(depth))
         self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.proj = nn.Linear(dim, embedding_dim)
+        self.proj = nn.Linear(dim, self.config.target_dim)
         self.register_buffer("position_table", self._positions(None), persistent=False)
         self.reset_parameters()
 
@@ -135,7 +141,7 @@ class MaskedPredictor(nn.Module):
         context_idx: Int[Tensor, "b k"],
         target_idx: Int[Tensor, "b q m"],
         condition: Float[Tensor, "b p"] | None = None,
-    ) -> Float[Tensor, "b q m d"]:
+    ) -> Float[Tensor, "b q m t"]:
         """Return the predicted embedding of every target of every question.
 
         Args:

@@ -18,9 +18,21 @@ from torch import Tensor, nn
 
 from jepakit.types import UserError
 
+TokenMap = Callable[[Tensor], Tensor]
+
+
+def normalise_tokens(tokens: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+    """Return the tokens with mean 0 and variance 1 over the embedding (LayerNorm without parameters), in >= float32."""
+    wide = torch.promote_types(tokens.dtype, torch.float32)
+    return F.layer_norm(tokens.to(wide), tokens.shape[-1:])
+
 
 class Target(nn.Module, ABC):
     """Map an input to the tokens that a predictor has to predict.
+
+    Args:
+        head: What is done to the tokens before they are predicted: `normalise_tokens`, a `Whitening`, a `Projector`;
+            None for nothing.
 
     Attributes:
         shared: Whether the targets are the live encoder's own tokens, so that gradient flows through them.
@@ -28,9 +40,18 @@ class Target(nn.Module, ABC):
 
     shared: bool = False
 
+    def __init__(self, head: TokenMap | None = None):
+        super().__init__()
+        self.head = head
+
     @abstractmethod
+    def tokens(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
+        """Return the tokens of the whole input, before the head."""
+
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
         """Return the target tokens of the whole input."""
+        tokens = self.tokens(x)
+        return tokens if self.head is None else self.head(tokens)
 
     def after_step(self, step: int) -> None:
         """Do what follows optimizer step `step` (counted from 0); nothing, unless the target moves."""
@@ -45,20 +66,19 @@ class SharedTarget(Target):
 
     Args:
         encoder: The live encoder.
-        normalise: Whether to apply a LayerNorm without parameters over the embedding.
+        head: See `Target`.
     """
 
     shared = True
 
-    def __init__(self, encoder: nn.Module, normalise: bool = False):
-        super().__init__()
+    def __init__(self, encoder: nn.Module, head: TokenMap | None = None):
+        super().__init__(head)
         self._live = (encoder,)  # a tuple, because nn.Module would register a bare module a second time
-        self.normalise = normalise
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
+    def tokens(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
         """Encode the whole input with the live weights."""
         tokens: Tensor = self._live[0](x)
-        return normalise_tokens(tokens) if self.normalise else tokens
+        return tokens
 
 
 class EMATarget(Target):
@@ -71,7 +91,7 @@ class EMATarget(Target):
     Args:
         encoder: The live encoder; copied once, and read after every step. Only the copy is registered here.
         schedule: Momentum at each step, in [0, 1], e.g. `Linear(start=0.996, end=1.0, num_steps=...)`.
-        normalise: Whether to apply a LayerNorm without parameters over the embedding.
+        head: See `Target`.
 
     Raises:
         UserError: If the weights are kept in less than float32: 1 - m is below bfloat16's resolution.
@@ -80,19 +100,18 @@ class EMATarget(Target):
     Deviations: none.
     """
 
-    def __init__(self, encoder: nn.Module, schedule: Callable[[int], float], normalise: bool = True):
-        super().__init__()
+    def __init__(self, encoder: nn.Module, schedule: Callable[[int], float], head: TokenMap | None = normalise_tokens):
+        super().__init__(head)
         self._live = (encoder,)  # a tuple, because nn.Module would register a bare module a second time
         self.encoder = copy.deepcopy(encoder).requires_grad_(False)
         self.schedule = schedule
-        self.normalise = normalise
         _check_precision(list(self.encoder.parameters()))
 
     @torch.no_grad()
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
+    def tokens(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
         """Encode the whole input with the averaged weights, without gradient."""
         tokens: Tensor = self.encoder(x)
-        return normalise_tokens(tokens) if self.normalise else tokens
+        return tokens
 
     @torch.no_grad()
     def after_step(self, step: int) -> None:
@@ -110,13 +129,12 @@ class FrozenTarget(Target):
 
     Args:
         module: Maps (b, c, h, w) to tokens; copied, so that a live encoder given here stays trainable.
-        normalise: Whether to apply a LayerNorm without parameters over the embedding.
+        head: See `Target`.
     """
 
-    def __init__(self, module: nn.Module, normalise: bool = True):
-        super().__init__()
+    def __init__(self, module: nn.Module, head: TokenMap | None = normalise_tokens):
+        super().__init__(head)
         self.module = copy.deepcopy(module).requires_grad_(False).eval()
-        self.normalise = normalise
 
     def train(self, mode: bool = True) -> "FrozenTarget":
         """Set this module's mode, and keep the frozen network in eval mode."""
@@ -125,16 +143,10 @@ class FrozenTarget(Target):
         return self
 
     @torch.no_grad()
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
+    def tokens(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
         """Encode the whole input with the frozen weights, without gradient."""
         tokens: Tensor = self.module(x)
-        return normalise_tokens(tokens) if self.normalise else tokens
-
-
-def normalise_tokens(tokens: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-    """Return the tokens with mean 0 and variance 1 over the embedding (LayerNorm without parameters), in >= float32."""
-    wide = torch.promote_types(tokens.dtype, torch.float32)
-    return F.layer_norm(tokens.to(wide), tokens.shape[-1:])
+        return tokens
 
 
 def _check_precision(parameters: Sequence[Tensor]) -> None:

@@ -5,6 +5,7 @@ the blocks. There is no class token, no dropout and no learned position table; a
 works at call time.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -25,9 +26,10 @@ from jepakit.nn.position import (
     select_rotation,
     sincos_table,
 )
+from jepakit.nn.stem import CosineStem
 from jepakit.types import UserError
 
-PatchInit = Literal["published", "unit"]
+Stem = Literal["linear", "cosine"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +48,9 @@ class ViTConfig:
         other_sizes: What positions do at another image size: "interpolate" stretches the grid of training over the
             image; "regenerate" keeps the unit of one patch and counts on.
         qkv_bias: Whether queries, keys and values have a bias.
-        patch_init: First weights of the patch embedding. "published" draws them with standard deviation 0.02, which
+        stem: What makes a patch a token. "linear", the published form, begins with a standard deviation of 0.02, which
             leaves what a small patch shows far below the sin-cos positions that are added to it (0.14 against 0.7 for
-            4x4 pixels): a fresh encoder then knows where and hardly what. "unit" lets normalised pixels begin with
-            variance 1 at any patch size.
+            4x4 pixels): a fresh encoder knows where and hardly what. "cosine" is `CosineStem`, for small data.
 
     Raises:
         UserError: If the patch does not divide the image, or the heads the width.
@@ -65,7 +66,7 @@ class ViTConfig:
     positions: Positions = "sincos"
     other_sizes: OtherSizes = "interpolate"
     qkv_bias: bool = True
-    patch_init: PatchInit = "published"
+    stem: Stem = "linear"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_size", _pair(self.image_size))
@@ -76,7 +77,7 @@ class ViTConfig:
         for name, value, known in (
             ("positions", self.positions, get_args(Positions)),
             ("other_sizes", self.other_sizes, get_args(OtherSizes)),
-            ("patch_init", self.patch_init, get_args(PatchInit)),
+            ("stem", self.stem, get_args(Stem)),
         ):
             if value not in known:
                 raise UserError(f"{name} must be one of {', '.join(known)}, got {value!r}.")
@@ -99,7 +100,7 @@ class ViTConfig:
             positions=self.positions,
             other_sizes=self.other_sizes,
             qkv_bias=self.qkv_bias,
-            patch_init=self.patch_init,
+            stem=self.stem,
         )
 
 
@@ -113,6 +114,7 @@ class ViT(nn.Module):
         grid: Rows and columns of patches at the training size.
         num_tokens: Their product.
         patch_size: Height and width of a patch.
+        patch_dim: Numbers in a patch.
 
     Example:
         >>> vit = ViT(image_size=32, patch_size=4, dim=64, depth=2, num_heads=2)
@@ -138,7 +140,7 @@ class ViT(nn.Module):
         positions: Positions = "sincos",
         other_sizes: OtherSizes = "interpolate",
         qkv_bias: bool = True,
-        patch_init: PatchInit = "published",
+        stem: Stem = "linear",
     ):
         super().__init__()
         self.config = ViTConfig(
@@ -152,13 +154,16 @@ class ViT(nn.Module):
             positions=positions,
             other_sizes=other_sizes,
             qkv_bias=qkv_bias,
-            patch_init=patch_init,
+            stem=stem,
         )
         self.patch_size = _pair(patch_size)
         self.grid = self.config.grid
         self.num_tokens = self.grid[0] * self.grid[1]
         self.embedding_dim = dim
-        self.patch_embed = nn.Linear(in_channels * self.patch_size[0] * self.patch_size[1], dim)
+        self.patch_dim = in_channels * self.patch_size[0] * self.patch_size[1]
+        self.patch_embed = (
+            nn.Linear(self.patch_dim, dim) if stem == "linear" else CosineStem(self.patch_size, in_channels, dim)
+        )
         self.blocks = nn.ModuleList(Block(dim, num_heads, self.config.mlp_dim, qkv_bias) for _ in range(depth))
         self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.register_buffer("position_table", self._positions(self.grid, None), persistent=False)
@@ -167,9 +172,21 @@ class ViT(nn.Module):
     def reset_parameters(self) -> None:
         """Draw fresh weights and fill the position table in place, as after `to_empty` of a model built on "meta"."""
         init_transformer(self, self.blocks)
-        if self.config.patch_init == "unit":
-            nn.init.normal_(self.patch_embed.weight, std=self.patch_embed.in_features**-0.5)
+        if isinstance(self.patch_embed, CosineStem):
+            self.patch_embed.reset_parameters()
         self.position_table.copy_(self._positions(self.grid, self.position_table.device))
+
+    def first_blocks(self, depth: int) -> "ViT":
+        """Return a network of the first blocks and the final LayerNorm, over the same weights.
+
+        Raises:
+            UserError: There are not so many blocks.
+        """
+        if not 0 <= depth <= len(self.blocks):
+            raise UserError(f"this ViT has {len(self.blocks)} blocks; got a depth of {depth}.")
+        part = copy.copy(self)
+        part._modules = dict(self._modules) | {"blocks": self.blocks[:depth]}
+        return part
 
     def forward(
         self, x: Float[Tensor, "b c h w"], context_idx: Int[Tensor, "b k"] | None = None

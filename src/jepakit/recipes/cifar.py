@@ -4,7 +4,9 @@
 this size; these are our own defaults for small data.
 """
 
-from jepakit.masking import MultiBlock
+from typing import Any
+
+from jepakit.masking import RandomMask
 from jepakit.methods import (
     IJEPAConfig,
     IJEPASIGRegConfig,
@@ -20,9 +22,18 @@ from jepakit.views import Augment, MultiCrop, Preprocess
 
 _PREPROCESS = Preprocess(image_size=32, mean=(0.491, 0.482, 0.447), std=(0.247, 0.243, 0.262))
 _CONV = ConvNetConfig(stem_width=64, widths=(96, 192, 256), pools=(True, True, False))
-_VIT = ViTConfig(image_size=32, patch_size=4, dim=192, depth=6, num_heads=6)
-_CROP = Augment(image_size=32, crop_scale=(0.5, 1.0), flip_prob=0.5)
-_MASK = MultiBlock(grid=_VIT.grid, num_targets=2, target_scale=(0.15, 0.25), min_keep=8)
+_VIT = ViTConfig(image_size=32, patch_size=4, dim=240, depth=1, num_heads=5, stem="cosine")
+_MASKED: dict[str, Any] = {
+    "encoder": _VIT,
+    "mask": RandomMask(grid=_VIT.grid, target_fraction=0.7),
+    "augment": Augment(image_size=32, crop_scale=(0.5, 1.0), flip_prob=0.5),
+    "preprocess": _PREPROCESS,
+    "predictor_dim": 96,
+    "predictor_depth": 2,
+    "predictor_heads": 4,
+    "context_pass": "once",
+}
+"""What I-JEPA, I-JEPA with SIGReg and pixel prediction share: they differ in what is to be predicted alone."""
 _STRONG = Augment(
     image_size=24,  # three quarters of the image's side: half the work, and the network takes 32 pixels as well
     crop_scale=(0.2, 1.0),
@@ -71,46 +82,17 @@ def small_vicreg() -> ImageRecipe:
 
 
 def small_ijepa() -> ImageRecipe:
-    """Learn small images by predicting the embeddings of hidden blocks, targets from a moving average."""
-    method = IJEPAConfig(
-        encoder=_VIT,
-        mask=_MASK,
-        augment=_CROP,
-        preprocess=_PREPROCESS,
-        predictor_dim=96,
-        predictor_depth=3,
-        predictor_heads=4,
-        context_pass="once",
-        momentum=0.99,
-    )
-    return _recipe("small-ijepa", method, muon_ratio=2.0)
+    """Learn small images by predicting whitened embeddings of hidden patches, targets from a moving average."""
+    method = IJEPAConfig(**_MASKED, distance="mse", momentum=0.99, target_depth=0, target_norm="whiten")
+    return _recipe("small-ijepa", method, muon_ratio=4.0)
 
 
 def small_ijepa_sigreg() -> ImageRecipe:
     """Learn small images by masked prediction in the live encoder's space, kept open by SIGReg."""
-    method = IJEPASIGRegConfig(
-        encoder=_VIT,
-        mask=_MASK,
-        augment=_CROP,
-        preprocess=_PREPROCESS,
-        predictor_dim=96,
-        predictor_depth=3,
-        predictor_heads=4,
-        context_pass="once",
-    )
-    return _recipe("small-ijepa-sigreg", method, muon_ratio=2.0)
+    method = IJEPASIGRegConfig(**_MASKED, projector_dims=(512, 128), sigreg_weight=3.0)
+    return _recipe("small-ijepa-sigreg", method, muon_ratio=4.0)
 
 
 def small_pixels() -> ImageRecipe:
-    """Learn small images by predicting the raw pixels of hidden blocks: the arm without embeddings."""
-    method = PixelsConfig(
-        encoder=_VIT,
-        mask=_MASK,
-        augment=_CROP,
-        preprocess=_PREPROCESS,
-        predictor_dim=96,
-        predictor_depth=3,
-        predictor_heads=4,
-        context_pass="once",
-    )
-    return _recipe("small-pixels", method, muon_ratio=2.0)
+    """Learn small images by predicting the raw pixels of hidden patches: the arm without embeddings."""
+    return _recipe("small-pixels", PixelsConfig(**_MASKED), muon_ratio=4.0)

@@ -1,0 +1,82 @@
+"""Begin a network where natural images are easiest to describe: with cosines of space and colour.
+
+Patches of natural images are nearly uncorrelated along them, and BatchNorm gives each the same size, so that what is
+faint in a patch (its texture) counts from the first step like what is strong (its brightness).
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from jepakit.nn.batchnorm import BatchNorm
+from jepakit.types import UserError
+
+
+class CosineStem(nn.Module):
+    """Map each patch alone to a token: cosines, both signs, BatchNorm, GELU, and a linear map.
+
+    A fresh one already describes a patch by what is in it. Its weights are trained like any others.
+
+    Args:
+        patch_size: Height and width of a patch, which must be equal.
+        in_channels: Channels of the images.
+        dim: Width of a token.
+
+    Raises:
+        UserError: The patch is not square.
+
+    Source: our own; a first layer of whitened patches and a rectifier after Coates, Lee and Ng 2011, "An analysis of
+    single-layer networks in unsupervised feature learning" (AISTATS), with cosines in place of learned centres.
+    """
+
+    def __init__(self, patch_size: tuple[int, int], in_channels: int, dim: int):
+        super().__init__()
+        if patch_size[0] != patch_size[1]:
+            raise UserError(f"a cosine stem takes square patches, got {patch_size[0]}x{patch_size[1]}.")
+        self.patch_size = patch_size[0]
+        self.in_channels = in_channels
+        width = 2 * in_channels * self.patch_size**2
+        self.basis = nn.Linear(width // 2, width, bias=False)
+        self.bn = BatchNorm(width)
+        self.proj = nn.Linear(width, dim)
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Set the cosines and draw the linear map, which keeps variances."""
+        filters = cosine_filters(self.in_channels, self.patch_size).flatten(1)
+        self.basis.weight.copy_(torch.cat((filters, -filters)))
+        self.bn.reset_parameters()
+        nn.init.normal_(self.proj.weight, std=self.proj.in_features**-0.5)
+        nn.init.zeros_(self.proj.bias)
+
+    def forward(self, patches: Float[Tensor, "b n p"]) -> Float[Tensor, "b n d"]:
+        """Return a token for each patch of p = channels * height * width numbers."""
+        rows = self.bn(self.basis(patches.flatten(0, 1)))
+        tokens: Tensor = self.proj(F.gelu(rows))
+        return tokens.unflatten(0, patches.shape[:2])
+
+
+def cosine_filters(channels: int, size: int) -> Float[Tensor, "n channels size size"]:
+    """Return an orthonormal basis of patches: products of cosines along channels, rows and columns, smoothest first.
+
+    Over three channels the cosines are brightness, red against blue, and green against both. The order is that of
+    falling variance in natural images: 1 / (1 + frequency squared) in space, and steeper along the colours.
+
+    Source: the type-II discrete cosine transform. Deviations: none.
+    """
+    rows, colours = _cosines(size), _cosines(channels)
+    basis = torch.einsum("ac,ih,jw->aijchw", colours, rows, rows).flatten(0, 2)
+    frequency = torch.arange(size, dtype=torch.float32).square()
+    colour = torch.arange(channels, dtype=torch.float32).square()
+    energy = 1 / ((1 + 9 * colour)[:, None, None] * (1 + frequency[:, None] + frequency))
+    return basis[energy.flatten().argsort(descending=True, stable=True)]
+
+
+def _cosines(n: int) -> Float[Tensor, "n n"]:
+    """Return the orthonormal cosines of n samples, one a row, slowest first."""
+    index = torch.arange(n, dtype=torch.float32)
+    waves = torch.cos(math.pi * index[:, None] * (index + 0.5) / n)
+    return waves / waves.norm(dim=1, keepdim=True)
