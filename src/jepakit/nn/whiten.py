@@ -47,6 +47,7 @@ class Whitening(nn.Module):
             wide = tokens.to(torch.promote_types(tokens.dtype, torch.float32))
             mean, covariance = self._batch_statistics(wide) if self.training else (self.mean, self.covariance)
             ridge = _RIDGE * covariance.diagonal().mean() + _EPS
+            # cholesky_ex: torch.linalg.cholesky would wait for the device to say whether it went well
             factor, _ = torch.linalg.cholesky_ex(covariance + ridge * torch.eye(len(covariance), device=tokens.device))
             rows = (wide - mean).flatten(0, 1).to(covariance.dtype)
             return torch.linalg.solve_triangular(factor, rows.mT, upper=False).mT.unflatten(0, wide.shape[:2])
