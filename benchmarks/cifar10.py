@@ -7,8 +7,9 @@
 DATA holds cifar10-train.parquet and cifar10-test.parquet (columns `image`, encoded bytes, and `label`). A recipe's
 number of steps is what its measured speed allows in `--seconds`, measured once and kept, so that all seeds take the
 same steps. Features are at most 512 numbers from one forward pass: the mean token, and the mean tokens of the upper and
-of the lower half. Floors: random initial weights, raw pixels, random convolutional features, as wide and 4,096 wide. A
-rerun computes what is missing; several at once (OMP_NUM_THREADS=1, another `--first-seed` each) share the folder.
+of the lower half. Floors: random initial weights (BatchNorm as it comes, and measured on images), raw pixels, random
+convolutional features, as wide and 4,096 wide. A rerun computes what is missing; several at once (OMP_NUM_THREADS=1,
+another `--first-seed` each) share the folder.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from torch import Tensor
 from jepakit.data import ParquetImages, Subset, read_labelled
 from jepakit.evaluation import Arm, EvaluationConfig, Images, encoder_arm, evaluate_arms, pixels_arm
 from jepakit.evaluation.random_features import random_conv_features
+from jepakit.nn import BatchNorm
 from jepakit.recipes import ImageRecipe, find_recipe
 from jepakit.recipes.grid import run_grid
 from jepakit.recipes.pipeline import train
@@ -36,6 +38,7 @@ from jepakit.views import CORRUPTIONS, Preprocess
 
 NUM_DEV = 5000
 NUM_ROBUST = 1000
+NUM_STATISTICS = 1000
 METHODS = ("small-transform", "small-lejepa", "small-vicreg", "small-ijepa", "small-ijepa-sigreg", "small-pixels")
 SPEED_STEPS = 150
 SHARE = 0.95
@@ -124,11 +127,28 @@ def cell(recipe: ImageRecipe, data: Path, out: Path, final: bool, robustness: bo
     }
 
 
-def random_start(recipe: ImageRecipe, data: Path, final: bool, robustness: bool) -> dict[str, Any]:
+def random_cell(recipe: ImageRecipe, data: Path, final: bool, robustness: bool) -> dict[str, Any]:
     """Score an encoder as it was before training; recipes with one encoder and seed share its weights."""
-    method = recipe.method.build(seed=recipe.seed, num_steps=1).eval()
-    arms = partial(network_arms, "random init", method, True)
-    return {"evaluation": scores(arms, probing(data, final), patch_grid(method, 32), robustness)}
+    probed = probing(data, final)
+    start = recipe.method.build(seed=recipe.seed, num_steps=1).eval()
+    fresh = scores(partial(network_arms, "random init", start, True), probed, patch_grid(start, 32), robustness)
+    measure_statistics(start.encoder, start.preprocess(probed.train.images[:NUM_STATISTICS]))
+    name = "random init, measured"
+    measured = scores(partial(network_arms, name, start, True), probed, patch_grid(start, 32), robustness)
+    return {"evaluation": {key: fresh[key] + measured[key] for key in ("scores", "robustness")}}
+
+
+@torch.no_grad()
+def measure_statistics(encoder: torch.nn.Module, x: Tensor) -> None:
+    """Give each BatchNorm of an untrained encoder the statistics of some images, as in the first step of training.
+
+    Fresh ones assume mean 0 and variance 1. Which of the two starts is the higher floor depends on the network.
+    """
+    for module in encoder.modules():
+        if isinstance(module, BatchNorm):
+            module.momentum = None
+    encoder.train()(x)
+    encoder.eval()
 
 
 def floors(preprocess: Preprocess, data: Path, final: bool, robustness: bool) -> dict[str, Any]:
@@ -192,7 +212,7 @@ def random_cells(names: Sequence[str], given: argparse.Namespace) -> dict[str, d
         cells.setdefault(encoder, {}).update(
             {
                 f"random-{encoder}-seed={seed}-{tag_of(given)}": partial(
-                    random_start, recipe_for(name, given.data, seed, 1), given.data, given.final, given.robustness
+                    random_cell, recipe_for(name, given.data, seed, 1), given.data, given.final, given.robustness
                 )
                 for seed in seeds_of(given)
             }
@@ -223,7 +243,7 @@ def print_recipe(name: str, records: list[dict[str, Any]]) -> None:
         means = [fmean(values) for values in kept if values]
         share = f"{100 * fmean(means):5.1f}" if means else "    -"
         drift = fmean(fmean(curve["drift"]) / max(curve["separation"], 1e-9) for curve in row)
-        print(f"  {row[0]['kind']:10} {row[0]['arm']:14} keeps {share}% above chance, drift / separation {drift:.2f}")
+        print(f"  {row[0]['kind']:10} {row[0]['arm']:22} keeps {share}% above chance, drift / separation {drift:.2f}")
 
 
 def main() -> None:

@@ -107,10 +107,10 @@ def convolutional(size: int, channels: int) -> dict[str, Any]:
     return {"encoder": encoder, "projector_dims": (128, 32), **shared(size, channels)}
 
 
-def ijepa_sigreg(weight: float = 10.0) -> Build:
-    """Return I-JEPA with SIGReg."""
+def ijepa_sigreg(weight: float = 10.0, projector_dims: tuple[int, ...] = ()) -> Build:
+    """Return I-JEPA with SIGReg, on the encoder's tokens or behind a projector."""
     return lambda size, channels, seed, steps: IJEPASIGRegConfig(
-        **masked(size, channels), sigreg_weight=weight, num_slices=64
+        **masked(size, channels), sigreg_weight=weight, num_slices=64, projector_dims=projector_dims
     ).build(seed, steps)
 
 
@@ -119,6 +119,17 @@ def ijepa(momentum: float, final_momentum: float) -> Build:
     return lambda size, channels, seed, steps: IJEPAConfig(
         **masked(size, channels), momentum=momentum, final_momentum=final_momentum
     ).build(seed, steps)
+
+
+def ijepa_of_stem() -> Build:
+    """Return I-JEPA as the small-data recipes have it: a cosine stem, whose whitened tokens are the targets."""
+
+    def build(size: int, channels: int, seed: int, steps: int) -> Any:
+        parts = masked(size, channels)
+        parts["encoder"] = replace(parts["encoder"], stem="cosine")
+        return IJEPAConfig(**parts, target_norm="whiten", target_depth=0).build(seed, steps)
+
+    return build
 
 
 def pixels(size: int, channels: int, seed: int, steps: int) -> Any:
@@ -215,6 +226,9 @@ CASES = (
     ),
     Case("ijepa-sigreg, one direction", "digits", "dimensional", spoilt(IJEPASIGReg, 10.0, one_direction), sets=True),
     Case("pixels", "digits", "healthy", pixels),
+    Case("ijepa of the stem", "digits", "healthy", ijepa_of_stem()),
+    Case("ijepa-sigreg, projector", "digits", "healthy", ijepa_sigreg(3.0, (128, 32))),
+    Case("ijepa-sigreg, projector, no regularizer", "digits", "total", ijepa_sigreg(0.0, (128, 32))),
     Case("transform", "digits", "healthy", transform()),
     Case("lejepa", "digits", "healthy", lejepa()),
     Case("vicreg", "digits", "healthy", vicreg()),
@@ -224,6 +238,7 @@ CASES = (
     Case("vicreg, no covariance", "digits", "dimensional", vicreg(0.0)),
     Case("ijepa-sigreg", "cifar", "healthy", ijepa_sigreg()),
     Case("lejepa", "cifar", "healthy", lejepa()),
+    Case("ijepa of the stem", "cifar", "healthy", ijepa_of_stem()),
     Case("transform", "cifar", "healthy", transform()),
     Case("ijepa-sigreg, no regularizer", "cifar", "total", ijepa_sigreg(0.0)),
     Case("ijepa-sigreg, pooled", "cifar", "positional", spoilt(PooledOverPositions, 2.0)),

@@ -1,5 +1,6 @@
 """The command line: exit statuses, one sentence for a user's mistake and no traceback, and no torch where none is due."""
 
+import builtins
 import errno
 import json
 import os
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from tiny_runs import quick_scoring, write_images
+from tiny_runs import quick_scoring, tiny, write_images
 
 import jepakit
 from jepakit import cli
@@ -105,7 +106,14 @@ def test_a_recipe_s_settings_are_all_options(capsys: pytest.CaptureFixture[str])
         (["train", "digits-ijepa", "--training.warmup-steps", "9000"], "exceed num_steps"),
         (["train", "digits-ijepa", "--training.device", "cuda"], "Device 'cuda' was asked for, but torch"),
         (["train", "small-pixels", "--data.train", "/no/where"], "'/no/where' does not exist; give a folder of images"),
-        (["evaluate"], "Missing from jepakit evaluate: RUN"),
+        (["evaluate"], "evaluate needs RUN: jepakit evaluate RUN [--final]."),
+        (["report"], "report needs RUN: jepakit report RUN."),
+        (["embed", "run", "images"], "embed needs OUT: jepakit embed MODEL IMAGES OUT."),
+        (["embed", "run"], "embed needs IMAGES and OUT: jepakit embed MODEL IMAGES OUT."),
+        (["Train", "digits-ijepa"], "There is no command 'Train'; did you mean 'train'?"),
+        (["train", "DIGITS-IJEPA"], "There is no recipe 'DIGITS-IJEPA'; did you mean 'digits-ijepa'?"),
+        (["train", "./mine.py"], "as in ./mine.py:function."),
+        (["train", "digits-ijepa", "--TRAINING.NUM-STEPS", "3"], "did you mean '--training.num-steps'?"),
         (["evaluate", "/no/where"], "/no/where does not exist or is no folder"),
         (["embed", "/no/where", "digits", "z.npy"], "/no/where does not exist or is no folder"),
         (["embed", "/no/where", "digits", "z.txt"], "Embeddings are written to a .npy or a .parquet file, got 'z.txt'."),
@@ -257,6 +265,135 @@ def test_a_stop_outside_of_training_has_no_traceback(
     monkeypatch.setitem(cli._VERBS, "doctor", stop)
     assert run(["doctor"]) == 130
     assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_a_stop_while_torch_is_imported_has_no_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ordinary = builtins.__import__
+
+    def stop(name: str, *arguments: Any) -> Any:
+        if name == "jepakit.types":  # which imports torch
+            raise KeyboardInterrupt
+        return ordinary(name, *arguments)
+
+    monkeypatch.setattr(builtins, "__import__", stop)
+    assert run(["doctor"]) == 130
+    assert capsys.readouterr().err.startswith("jepakit: stopped; ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_with_the_signal_s_status(
+    own: str, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    update = Trainer._update
+
+    def interrupted(self: Trainer, wrapped: Any, batch: Any, step: int) -> Any:
+        os.kill(os.getpid(), number)
+        return update(self, wrapped, batch, step)
+
+    monkeypatch.setattr(Trainer, "_update", interrupted)
+    monkeypatch.setattr("jepakit.commands.demonstration.digits_transform", tiny)
+    assert run(["demo"]) == 128 + number
+
+
+def set_verdict(run: Path, healthy: bool) -> None:
+    """Let the last verdict of a run be a collapse, or not."""
+    path = run / "metrics.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    verdict = {"kind": "healthy" if healthy else "per_sample_constant", "healthy": healthy}
+    rows = [row | {"verdict": row["verdict"] | verdict} if "verdict" in row else row for row in rows]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_a_collapsed_checkpoint_is_not_used_without_a_word(
+    capsys: pytest.CaptureFixture[str], tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tiny_runs import quick_rule
+
+    monkeypatch.setattr("jepakit.commands.comparison.EvaluationConfig", quick_rule)
+    folder, other = (shutil.copytree(tiny_run, tmp_path / name) for name in ("run", "other"))
+    set_verdict(other, healthy=True)
+    set_verdict(folder, healthy=False)
+    Run(folder).mark_healthy()
+    commands = [
+        ["evaluate", str(folder), "--no-robustness", "--probes", "ridge"],
+        [
+            "embed",
+            str(folder),
+            str(write_images(tmp_path / "images", per_class=1)[0].parents[1]),
+            str(tmp_path / "z.npy"),
+        ],
+        ["compare", str(folder), str(other), "--out", str(tmp_path / "page.html")],
+    ]
+    told = (
+        f"Note: The last verdict on {folder} was a collapse (per-sample-constant, step 4): use --checkpoint healthy, "
+        "which is that of step 4.\n"
+    )
+    with quick_scoring():
+        for command in commands:
+            assert run(command) == 0
+            assert capsys.readouterr().err == told, command
+            if "compare" in command:
+                Run(other).mark_healthy()
+            assert run([*command, "--checkpoint", "healthy"]) == 0
+            assert capsys.readouterr().err == "", command
+    assert json.loads((folder / "evaluation.json").read_text())["checkpoint"] == "healthy"
+    shutil.rmtree(folder / "checkpoints/healthy")
+    assert run(commands[1]) == 0
+    assert "and no earlier one was better: " in capsys.readouterr().err
+
+
+def test_a_training_that_ends_in_a_collapse_says_so_in_its_last_line(
+    capsys: pytest.CaptureFixture[str], own: str, tmp_path: Path
+) -> None:
+    with quick_scoring():
+        assert run(["train", own, "--out", "run"]) == 0
+    set_verdict(tmp_path / "run", healthy=True)
+    capsys.readouterr()
+    assert run(["train", own, "--out", "run"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("Next: jepakit evaluate run --final")
+    set_verdict(tmp_path / "run", healthy=False)
+    assert run(["train", own, "--out", "run"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("The last verdict on run was a collapse")
+
+
+def test_final_scores_of_an_unfinished_run_are_warned_of(
+    capsys: pytest.CaptureFixture[str], tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tiny_runs import quick_rule
+
+    monkeypatch.setattr("jepakit.commands.comparison.EvaluationConfig", quick_rule)
+    folder, other = (shutil.copytree(tiny_run, tmp_path / name) for name in ("run", "other"))
+    set_verdict(folder, healthy=True)
+    set_verdict(other, healthy=True)
+    config = json.loads((folder / "config.json").read_text())
+    config["training"]["num_steps"] = 9
+    (folder / "config.json").write_text(json.dumps(config))
+    told = f"Note: {folder} is unfinished: 4 of 9 steps are trained, so its scores may still change.\n"
+    scored = ["evaluate", str(folder), "--no-robustness", "--probes", "ridge"]
+    with quick_scoring():
+        assert run(scored) == 0
+        assert capsys.readouterr().err == ""
+        assert run([*scored, "--final"]) == 0
+        assert capsys.readouterr().err == told
+        assert run(["compare", str(other), str(folder), "--out", str(tmp_path / "page.html")]) == 0
+        assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "{}", "{"])
+def test_a_config_that_holds_no_settings_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], tiny_run: Path, tmp_path: Path, content: str
+) -> None:
+    folder = shutil.copytree(tiny_run, tmp_path / "run")
+    (folder / "config.json").write_text(content)
+    for command in (
+        ["evaluate", folder],
+        ["compare", folder, tiny_run],
+        ["embed", folder, "digits", tmp_path / "z.npy"],
+    ):
+        assert "config.json" in refused(capsys, *command)
+        assert str(folder) in refused(capsys, *command)
 
 
 def test_a_fault_of_ours_is_not_passed_off_as_the_user_s(own: str) -> None:

@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from jepakit.collectives import all_reduce_sum, global_count, rank, weighted_mean, world_size
+from jepakit.collectives import all_reduce_sum, gather, global_count, rank, weighted_mean, world_size
 from jepakit.nn.batchnorm import BatchNorm
 from jepakit.objectives import Covariance, Scale, SIGReg, Variance, decompose, sliced_epps_pulley
 from jepakit.random import Stream
@@ -108,6 +108,7 @@ def process(index: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=index, world_size=2)
     assert (rank(), world_size()) == (index, 2)
+    assert gather(["skipped"] * index) == [[], ["skipped"]]
     results = {
         (name, share, dtype): case(slice(None, size) if index == 0 else slice(size, None), dtype)
         for share, size in SHARES.items()
@@ -157,4 +158,5 @@ def test_one_process_is_the_identity() -> None:
     x = torch.arange(3.0)
     assert all_reduce_sum(x) is x
     assert (rank(), world_size(), global_count(x).item()) == (0, 1, 3.0)
+    assert gather(x)[0] is x
     assert weighted_mean(x, torch.tensor([1.0, 0.0, 3.0])) == 6 / 4

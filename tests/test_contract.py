@@ -4,6 +4,7 @@ import pytest
 import torch
 from small_methods import CONFIGS, MASKED_NAMES, batch, build
 
+from jepakit.jepa import JEPA, EncodeThenIndex
 from jepakit.types import Method, StepOutput, UserError
 
 NAMES = tuple(CONFIGS)
@@ -63,7 +64,7 @@ def test_draws_depend_on_the_id_and_not_on_the_batch(name: str) -> None:
         torch.testing.assert_close(energy[6:], energy_part, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ("ijepa", "ijepa_sigreg"))
+@pytest.mark.parametrize("name", ("ijepa", "ijepa_whitened", "ijepa_sigreg"))
 def test_a_non_target_patch_changes_the_target_embedding(name: str) -> None:
     method = build(name).eval()
     x, ids = torch.randn(2, 3, 16, 16), torch.arange(2)
@@ -153,6 +154,13 @@ def test_from_pretrained_of_another_method_says_so(tmp_path: object) -> None:
     build("ijepa").save_pretrained(tmp_path)
     with pytest.raises(UserError, match="IJEPAConfig, not a PixelsConfig"):
         type(build("pixels")).from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("cls", [JEPA, EncodeThenIndex])
+def test_from_pretrained_of_no_method_names_what_loads_any(cls: type[JEPA], tmp_path: object) -> None:
+    build("ijepa").save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=rf"{cls.__name__} is no method of its own; .*jepakit\.load\('{tmp_path}'\)"):
+        cls.from_pretrained(tmp_path)
 
 
 @pytest.mark.parametrize("name", NAMES)

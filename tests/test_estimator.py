@@ -63,6 +63,12 @@ def test_it_stands_in_a_pipeline_and_in_cross_validation() -> None:
     assert cross_val_score(pipeline, rows, LABELS, cv=2).min() > 0.4
 
 
+@pytest.mark.parametrize("name", ["num_steps", "batch_size"])
+def test_nothing_is_not_the_recipe_s(name: str) -> None:
+    with pytest.raises(UserError, match=f"{name} must be at least 1, got 0"):
+        JEPATransformer(**{name: 0}).fit(IMAGES)
+
+
 def test_labels_are_never_looked_at() -> None:
     with_labels = JEPATransformer(num_steps=2, batch_size=16).fit(IMAGES, LABELS)
     without = JEPATransformer(num_steps=2, batch_size=16).fit(IMAGES)

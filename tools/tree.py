@@ -14,9 +14,9 @@ ROOT = Path(__file__).resolve().parents[1]
 MARK = "<!-- tree -->"
 # Bottom up, as the house is built; a room that is missing here comes last, in alphabetical order.
 FLOORS = (
-    *("types.py", "random.py", "collectives.py", "nn", "masking", "views", "objectives", "storage", "health"),
-    *("jepa.py", "methods", "data", "training", "evaluation", "hub", "report", "recipes", "commands", "estimator.py"),
-    *("cli.py", "__main__.py", "__init__.py"),
+    *("types.py", "nearest.py", "random.py", "collectives.py", "nn", "masking", "views", "objectives", "storage"),
+    *("health", "jepa.py", "methods", "data", "training", "evaluation", "hub", "report", "recipes", "commands"),
+    *("estimator.py", "cli.py", "__main__.py", "__init__.py"),
 )
 _OTHERS = {
     "page.html": "Lay out the report.",

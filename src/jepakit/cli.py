@@ -5,16 +5,20 @@ user's error (one sentence, no traceback), 1 on a fault of ours, 128 + signal wh
 """
 
 import contextlib
-import difflib
 import errno
 import io
 import re
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
+
+from jepakit.nearest import nearest
+
+Checkpoint: TypeAlias = Literal["last", "healthy"]
 
 COMMANDS = {
     "train": "RECIPE [--out DIR] [--option value ...]   train a recipe; the same command again goes on",
@@ -51,10 +55,21 @@ def run(arguments: list[str]) -> int:
         return 0
     if name not in COMMANDS:
         return complain(f"There is no command {name!r}{_nearest(name, COMMANDS, 'jepakit --help lists them')}")
+    try:
+        return _call(name, rest)
+    except KeyboardInterrupt as stopped:  # also while torch is imported, which takes seconds
+        sys.stderr.write("jepakit: stopped; what was saved stays, and the same command goes on from there.\n")
+        return 128 + (stopped.args[0] if stopped.args else signal.SIGINT)
+    except SystemExit as left:  # --help was asked for and shown
+        return left.code if isinstance(left.code, int) else 0
+
+
+def _call(name: str, arguments: list[str]) -> int:
+    """Call a command and turn what the user can mend into one sentence."""
     from jepakit.types import UserError
 
     try:
-        return _VERBS[name](rest)
+        return _VERBS[name](arguments)
     except UserError as error:
         return complain(str(error))
     except OSError as error:
@@ -63,11 +78,6 @@ def run(arguments: list[str]) -> int:
         if error.errno in _USERS_ERRNO and error.filename is not None:
             return complain(f"{error.filename}: {error.strerror}.")
         raise
-    except KeyboardInterrupt:
-        sys.stderr.write("jepakit: stopped; what was saved stays, and the same command goes on from there.\n")
-        return 130
-    except SystemExit as left:  # --help was asked for and shown
-        return left.code if isinstance(left.code, int) else 0
 
 
 def say(text: str) -> None:
@@ -81,12 +91,20 @@ def complain(sentence: str) -> int:
     return 2
 
 
+def warn(sentence: str) -> None:
+    """Print what stops nothing but should be known; an empty sentence is none."""
+    if sentence:
+        sys.stderr.write(f"Note: {sentence}\n")
+
+
 def _train(arguments: list[str]) -> int:
     import tyro
 
     from jepakit import commands
+    from jepakit.commands.cautions import collapse
     from jepakit.commands.running import default_folder
     from jepakit.recipes import RECIPES, ImageRecipe, find_recipe
+    from jepakit.storage import Run
     from jepakit.training.progress import make_progress
     from jepakit.types import UserError
 
@@ -118,9 +136,10 @@ def _train(arguments: list[str]) -> int:
         words = f"Saved at step {result.step} of {recipe.training.num_steps} in {folder}; the same command goes on."
     else:
         status = 0
+        following = f"Next: jepakit evaluate {folder} --final, or jepakit embed {folder} IMAGES out.npy"
         words = (
             f"Trained {result.step} steps in {result.seconds:.0f} s. Report: {folder}/report.html\n"
-            f"Next: jepakit evaluate {folder} --final, or jepakit embed {folder} IMAGES out.npy"
+            f"{collapse(Run(folder)) or following}"
         )
     if trained.is_main:
         say(words)
@@ -160,6 +179,10 @@ def _parse(function: Callable[..., Any], command: str, arguments: list[str], **s
         if option.startswith("--") and option not in known:
             hint = _nearest(option, _by_last_name(known), f"jepakit {command} --help lists them")
             raise UserError(f"{command.split()[0]} has no option {option!r}{hint}")
+    missing = re.findall(r"^\W*([A-Z]+)\W*$", told.getvalue(), re.MULTILINE)
+    if missing:
+        form = re.split(r"\s{2,}", COMMANDS[command.split()[0]])[0]
+        raise UserError(f"{command} needs {' and '.join(missing)}: jepakit {command} {form}.")
     raise UserError(_sentence(told.getvalue()))
 
 
@@ -176,8 +199,8 @@ def _by_last_name(options: Mapping[str, Any]) -> dict[str, str]:
 
 def _nearest(name: str, known: Mapping[str, str], otherwise: str) -> str:
     """Return the end of a sentence on an unknown name: the nearest known one, or where to look."""
-    near = difflib.get_close_matches(name, known, 1)
-    return f"; did you mean {known[near[0]] if near[0].startswith('--') else near[0]!r}?" if near else f"; {otherwise}."
+    near = nearest(name, known)
+    return f"; did you mean {known[near] if near.startswith('--') else near!r}?" if near else f"; {otherwise}."
 
 
 def _sentence(box: str) -> str:
@@ -193,19 +216,23 @@ def _evaluate(arguments: list[str]) -> int:
     import tyro
 
     from jepakit import commands
+    from jepakit.commands.cautions import collapse, unfinished
     from jepakit.commands.scoring import PROBES
     from jepakit.evaluation.probes import Probe
+    from jepakit.storage import Run
 
     def evaluate(
         run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
         final: bool = False,
-        checkpoint: Literal["last", "healthy"] = "last",
+        checkpoint: Checkpoint = "last",
         probes: tuple[Probe, ...] = PROBES,
         robustness: bool = True,
     ) -> Any:
         return run, {"final": final, "checkpoint": checkpoint, "probes": probes, "robustness": robustness}
 
     folder, options = _parse(_described(evaluate, commands.evaluate), "evaluate", arguments)
+    warn(collapse(Run(folder), options["checkpoint"]))
+    warn(unfinished(Run(folder)) if options["final"] else "")
     say(_score_table(commands.evaluate(folder, **options)))
     say(f"Record: {folder}/evaluation.json   Report: {folder}/report.html")
     say("This record is kept in final-records.jsonl." if options["final"] else "Next: --final, once all is chosen.")
@@ -229,16 +256,21 @@ def _embed(arguments: list[str]) -> int:
     import tyro
 
     from jepakit import commands
+    from jepakit.commands.cautions import collapse
+    from jepakit.storage import Run
 
     def embed(
         model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")],
         images: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGES")],
         out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")],
         column: str | None = None,
+        checkpoint: Checkpoint = "last",
     ) -> Any:
-        return partial(commands.embed, model, images, out, column=column)
+        return Run(model), checkpoint, partial(commands.embed, model, images, out, column=column, checkpoint=checkpoint)
 
-    embedded = _parse(_described(embed, commands.embed), "embed", arguments)()
+    run, checkpoint, call = _parse(_described(embed, commands.embed), "embed", arguments)
+    warn(collapse(run, checkpoint))
+    embedded = call()
     n, dim = embedded.z.shape
     say(f"Embedded {n} images in {dim} dimensions: {', '.join(map(str, embedded.files))}")
     for skip in embedded.skipped:
@@ -250,15 +282,23 @@ def _compare(arguments: list[str]) -> int:
     import tyro
 
     from jepakit import commands
+    from jepakit.commands.cautions import collapse, unfinished
+    from jepakit.storage import Run
 
     def compare(
         runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
         final: bool = False,
+        checkpoint: Checkpoint = "last",
         out: Path = Path("runs/comparison.html"),
     ) -> Any:
-        return partial(commands.compare, runs, final=final, out=out)
+        call = partial(commands.compare, runs, final=final, checkpoint=checkpoint, out=out)
+        return [Run(run) for run in runs], checkpoint, call
 
-    comparison = _parse(_described(compare, commands.compare), "compare", arguments)()
+    runs, checkpoint, call = _parse(_described(compare, commands.compare), "compare", arguments)
+    for run in runs:
+        warn(collapse(run, checkpoint))
+        warn(unfinished(run))
+    comparison = call()
     if comparison.evaluation is None:
         say("These runs have no labels, so only their settings and curves are compared.")
     else:

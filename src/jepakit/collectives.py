@@ -6,12 +6,14 @@ then averages gradients that are each `world` times too large in total, and the 
 process would have computed on the whole batch, uneven shares included.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 def world_size() -> int:
@@ -22,6 +24,15 @@ def world_size() -> int:
 def rank() -> int:
     """Return this process's number, 0 where there is one process."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def gather(item: T) -> list[T]:
+    """Return the `item` of each process, by rank; it travels pickled, and every process must call this."""
+    if world_size() == 1:
+        return [item]
+    items: list[Any] = [None] * world_size()
+    dist.all_gather_object(items, item)
+    return items
 
 
 class _AllReduceSum(torch.autograd.Function):

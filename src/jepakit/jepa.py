@@ -27,7 +27,7 @@ from jepakit.collectives import weighted_mean
 from jepakit.nn.target import Target
 from jepakit.storage import config_from_dict, config_to_dict, load_weights, read_model, save_model
 from jepakit.types import Hidden, ImageBatch, Prediction, StepOutput, UserError
-from jepakit.views import View
+from jepakit.views import Preprocess, View
 
 Distance = Callable[[Float[Tensor, "r d"], Float[Tensor, "r d"]], Float[Tensor, " r"]]
 Regularizer = Callable[[Float[Tensor, "b g d"], int], Float[Tensor, ""]]
@@ -61,7 +61,7 @@ class Objective:
     def __call__(self, prediction: Prediction, step: int, num_samples: int) -> StepOutput:
         """Return the loss (a global value over all processes), its detached terms and the energy of each sample."""
         with torch.autocast(prediction.z.device.type, enabled=False):
-            row_energy = self.distance(wide(prediction.z_hat), wide(prediction.z))
+            row_energy = self.energy(prediction)
             values = {"prediction": (self.prediction_weight, weighted_mean(row_energy, prediction.weight))}
             for name, term in self.terms.items():
                 values[name] = (term.weight, term.regularizer(wide(prediction.spaces[term.space]), step))
@@ -70,6 +70,10 @@ class Objective:
             loss = torch.stack([weight * value for weight, value in values.values()]).sum()
             energy = energy_per_sample(row_energy.detach(), prediction, num_samples)
         return StepOutput(loss, {name: value.detach() for name, (_, value) in values.items()}, energy)
+
+    def energy(self, prediction: Prediction) -> Float[Tensor, " r"]:
+        """Return the energy of each question, in float32 or wider."""
+        return self.distance(wide(prediction.z_hat), wide(prediction.z))
 
 
 def energy_per_sample(row_energy: Float[Tensor, " r"], prediction: Prediction, num_samples: int) -> Float[Tensor, " b"]:
@@ -101,6 +105,7 @@ class JEPA(nn.Module, ABC):
     num_energy_questions = 4
     config_class: ClassVar[type[MethodConfig]]
     config: Any
+    preprocess: Preprocess
 
     def __init__(self, encoder: nn.Module, target: Target, objective: Objective, seed: int = 0):
         super().__init__()
@@ -136,22 +141,31 @@ class JEPA(nn.Module, ABC):
         """Return how badly the hidden part of each input was predicted: the mean over a fixed number of questions.
 
         Every input is asked the same questions, so that its energy does not depend on its place in a batch.
+
+        Raises:
+            UserError: The inputs are of another size than those of training, for which the questions are made, or the
+                method asks none about a single input.
         """
+        side = self.preprocess.image_size
+        if x.shape[-2:] != (side, side):
+            raise UserError(f"energy takes images of {side}x{side}, as in training, got {x.shape[-2]}x{x.shape[-1]}.")
         ids = torch.zeros(x.shape[0], dtype=torch.long, device=x.device)
         energies = []
         for question in range(self.num_energy_questions):
             prediction = self.questions(x, ids, question)
-            row_energy = self.objective.distance(wide(prediction.z_hat), wide(prediction.z))
-            energies.append(energy_per_sample(row_energy, prediction, x.shape[0]))
+            energies.append(energy_per_sample(self.objective.energy(prediction), prediction, x.shape[0]))
         return torch.stack(energies).mean(dim=0)
 
     def spaces(self, x: Float[Tensor, "b c h w"]) -> Mapping[str, Float[Tensor, "b g _"]]:
-        """Return the embeddings whose health is watched: at least `encoder` and, where it differs, `target`.
+        """Return the embeddings whose health is watched: `encoder` and, where it differs, `target` or `projector`.
 
-        Targets are looked at before the target's head, since whitened ones would look healthy in any collapse.
+        Targets without gradient are looked at before their head, since whitened ones would look healthy in any
+        collapse; a shared target's head is a projector, in whose space the loss is.
         """
         spaces = {"encoder": self.encoder(x)}
-        return spaces if self.target.shared else spaces | {"target": self.target.tokens(x)}
+        if not self.target.shared:
+            return spaces | {"target": self.target.tokens(x)}
+        return spaces if self.target.head is None else spaces | {"projector": self.target(x)}
 
     def after_step(self, step: int) -> None:
         """Move the target towards the encoder, where it is a moving average; called after optimizer step `step`."""
@@ -167,8 +181,11 @@ class JEPA(nn.Module, ABC):
         """Rebuild a method from what `save_pretrained` wrote, in eval mode.
 
         Raises:
-            UserError: The folder holds no model, one of another method, or weights that do not fit.
+            UserError: The folder holds no model, one of another method, or weights that do not fit; or this class is no
+                method of its own.
         """
+        if not hasattr(cls, "config_class"):
+            raise UserError(f"{cls.__name__} is no method of its own; load any model with jepakit.load({str(path)!r}).")
         description, weights = read_model(path)
         stored = description.get("method", {}).get("class")
         if stored != cls.config_class.__name__:

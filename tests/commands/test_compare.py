@@ -82,7 +82,11 @@ def test_a_comparison_on_the_test_split_is_kept_by_every_run(tiny_run: Path, oth
     assert found.evaluation.protocol["split"] == "test"
     for run in runs:
         (line,) = (run / "final-records.jsonl").read_text().splitlines()
-        assert json.loads(line)["gains"] == found.evaluation.to_json()["gains"]
+        kept = json.loads(line)
+        assert kept["gains"] == found.evaluation.to_json()["gains"]
+        steps = {str(runs[0]): 4, str(runs[1]): 8}
+        assert (kept["checkpoint"], kept["step"]) == ("last", steps[str(run)])
+        assert kept["runs"] == {path: {"checkpoint": "last", "step": step} for path, step in steps.items()}
     compare(runs)
     assert len((runs[0] / "final-records.jsonl").read_text().splitlines()) == 1
 

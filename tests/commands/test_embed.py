@@ -89,6 +89,18 @@ def test_another_ending_is_refused_before_anything_is_read(tmp_path: Path, out: 
         embed(tmp_path / "no-model", "nowhere", tmp_path / out)
 
 
+def test_a_table_of_the_user_s_own_is_not_written_over(tiny_run: Path, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "z.csv").write_text("name,label\na,1\n")
+    with pytest.raises(UserError, match=r"z\.csv is there and was not written by embed"):
+        embed(tiny_run, folder, tmp_path / "z.npy")
+    assert (tmp_path / "z.csv").read_text() == "name,label\na,1\n"
+    assert not (tmp_path / "z.npy").exists()
+    embed(tiny_run, folder, tmp_path / "z.parquet")  # writes no names beside it
+    (tmp_path / "z.csv").unlink()
+    embed(tiny_run, folder, tmp_path / "z.npy")
+    embed(tiny_run, folder, tmp_path / "z.npy")  # over its own
+
+
 def test_images_that_are_all_broken_are_one_sentence(tiny_run: Path, tmp_path: Path) -> None:
     for path in write_images(tmp_path / "images", per_class=1):
         path.write_bytes(b"no image")

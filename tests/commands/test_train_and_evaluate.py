@@ -109,6 +109,57 @@ def test_final_scores_the_test_split_and_keeps_every_record(copied: Path) -> Non
     assert record(copied)["protocol"]["split"] == "dev"
 
 
+def test_labelled_images_are_decoded_by_as_many_workers_as_the_recipe_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def note(sources: Any, data: Any, channels: int, num_workers: int, *, final: bool) -> Any:
+        asked.append(num_workers)
+        return read_probing(sources, data, channels, 0, final=final)
+
+    monkeypatch.setattr(scoring, "read_probing", note)
+    with quick_scoring():
+        train(tiny(num_steps=2, num_workers=1), tmp_path / "run")
+        evaluate(tmp_path / "run", robustness=False)
+    assert asked == [1, 1]
+
+
+def test_scores_by_other_probes_stand_beside_earlier_ones(copied: Path) -> None:
+    def cells(part: str, *key: str) -> list[tuple[Any, ...]]:
+        return [tuple(cell[name] for name in key) for cell in record(copied)[part]]
+
+    whole = record(copied)
+    part = {"scores": ("arm", "name"), "gains": ("arm", "name"), "robustness": ("arm", "probe", "kind")}
+    before = {name: cells(name, *key) for name, key in part.items()}
+    path = copied / "evaluation.json"
+    earlier = whole | {
+        name: [c for c in whole[name] if "ridge" not in (c.get("name"), c.get("probe"))] for name in part
+    }
+    earlier["protocol"] = whole["protocol"] | {"tried": {"knn": 1}}
+    path.write_text(json.dumps(earlier))
+    with quick_scoring(quick_rule):
+        evaluate(copied, robustness=False, probes=("ridge",))
+        evaluate(copied, robustness=True, probes=("ridge",))
+        for name, key in part.items():
+            assert sorted(cells(name, *key)) == sorted(before[name])  # each once
+        protocol = record(copied)["protocol"]
+        assert protocol["tried"].keys() == {"knn", "ridge"}
+        assert protocol["statement"] == whole["protocol"]["statement"]
+        evaluate(copied, robustness=False, probes=("knn",))
+        assert len(cells("robustness", "arm")) == len(before["robustness"])
+        assert record(copied)["protocol"]["statement"] == whole["protocol"]["statement"]
+        path.write_text(json.dumps(record(copied) | {"step": 3}))
+        evaluate(copied, robustness=False, probes=("knn",))
+        assert {name for (name,) in cells("scores", "name")} == {"knn"}  # those were of other weights
+        path.write_text(json.dumps(record(copied) | {"protocol": protocol | {"split": "test"}}))
+        evaluate(copied, robustness=False, probes=("ridge",))
+        assert {name for (name,) in cells("scores", "name")} == {"ridge"}
+        path.write_text("half a rec")
+        evaluate(copied, robustness=False, probes=("knn",))
+        assert {name for (name,) in cells("scores", "name")} == {"knn"}
+
+
 def test_evaluating_reads_the_weights_of_the_run(copied: Path) -> None:
     with quick_scoring(quick_rule):
         again = evaluate(copied)

@@ -112,20 +112,53 @@ def test_neither_path_touches_the_global_generator(mixed_folder: Path) -> None:
 def test_where_nothing_can_be_read_the_first_reason_is_named(tmp_path: Path, options: dict[str, int]) -> None:
     for i in range(4):
         (tmp_path / f"{i}.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"None of the 4 images .* '\d\.png': the file is empty\.$"):
+    with pytest.raises(UserError, match=r"None of the 4 images .* '\d\.png': the file is empty[.;]"):
         take(Loader(Folder(tmp_path), 4, 3, 8, seed=0, num_workers=0, **options), 1)
 
 
+def half_broken(root: Path, num: int = 12) -> Folder:
+    """Write a folder of which every other file is broken."""
+    for i in range(num):
+        smooth(seed=i).save(root / f"{i:02}.png")
+        if i % 2:
+            (root / f"{i:02}.png").write_bytes(b"")
+    return Folder(root)
+
+
 @pytest.mark.parametrize("options", [{}, STREAMED], ids=["memory", "streamed"])
-def test_a_batch_in_which_nothing_can_be_read_is_an_error(tmp_path: Path, options: dict[str, int]) -> None:
-    smooth().save(tmp_path / "a.png")
-    (tmp_path / "b.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"None of the 1 images of a batch .*'b\.png'"):
-        take(Loader(Folder(tmp_path), 1, 3, 8, seed=0, num_workers=0, **options), 2)
+@pytest.mark.parametrize(("batch_size", "world"), [(2, 1), (2, 2), (5, 3)])
+def test_a_share_of_which_nothing_can_be_read_is_that_of_the_next_step_that_has_something(
+    monkeypatch, tmp_path: Path, batch_size: int, world: int, options: dict[str, int]
+) -> None:
+    folder, num_replaced = half_broken(tmp_path), 0
+    order = Order(num_samples=len(folder), batch_size=batch_size, seed=0)
+    monkeypatch.setattr(loader_module, "world_size", lambda: world)
+    for rank in range(world):
+        monkeypatch.setattr(loader_module, "rank", lambda rank=rank: rank)
+        readable = [[i for i in order.share(s, rank, world).tolist() if i % 2 == 0] for s in range(60)]
+        expected = [next(ids for ids in readable[step:] if ids) for step in range(20)]
+        loader = Loader(folder, batch_size, 3, 8, seed=0, num_workers=0, **options)
+        batches = take(loader, 20)
+        assert [batch.id.tolist() for _, batch in batches] == expected
+        assert all(torch.equal(x, to_uint8(folder.read(int(i)), 3, 8)) for _, b in batches for x, i in zip(b.image, b.id, strict=True))  # fmt: skip
+        assert_equal(take(Loader(folder, batch_size, 3, 8, 0, num_workers=0, start_step=7, **options), 13), batches[7:])
+        num_replaced += sum(not ids for ids in readable[:20])
+    assert num_replaced > 3
+
+
+@pytest.mark.parametrize("options", [{}, STREAMED], ids=["memory", "streamed"])
+def test_many_steps_of_which_nothing_can_be_read_are_an_error(tmp_path: Path, options: dict[str, int]) -> None:
+    for i in range(200):
+        (tmp_path / f"{i:03}.png").write_bytes(b"")
+    smooth().save(tmp_path / "200.png")
+    loader = Loader(Folder(tmp_path), 1, 3, 8, seed=0, num_workers=0, **options)
+    sentence = r"None of the 32 images of 32 steps in a row .*'\d+\.png': the file is empty; mend or remove such files"
+    with pytest.raises(UserError, match=sentence):
+        take(loader, 200)
 
 
 def test_a_batch_larger_than_the_source_is_refused_at_once() -> None:
-    with pytest.raises(UserError, match="use --batch-size 1797 or less"):
+    with pytest.raises(UserError, match="use --training.batch-size 1797 or less"):
         Loader(Digits(), 2000, 1, 8, seed=0)
     with pytest.raises(UserError, match="channels, not 2"):
         Loader(Digits(), 20, 2, 8, seed=0)

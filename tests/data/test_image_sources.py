@@ -21,10 +21,12 @@ from jepakit.data import (
     Folder,
     HuggingFaceImages,
     ImageSource,
+    NoLabels,
     ParquetImages,
     Subset,
     Unreadable,
     open_source,
+    overlooked,
     to_uint8,
 )
 from jepakit.types import UserError
@@ -116,8 +118,47 @@ def test_errors_of_folders_say_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"found 1 \.heic\."):
         Folder(tmp_path)
     smooth().save(tmp_path / "loose.png")
-    with pytest.raises(UserError, match=r"1 of 1 lie directly in .* such as 'loose\.png'"):
+    with pytest.raises(NoLabels, match=r"1 of 1 lie directly in .* such as 'loose\.png'"):
         Folder(tmp_path, labels="folder")
+    (tmp_path / "class").mkdir()
+    smooth().save(tmp_path / "class" / "a.png")
+    with pytest.raises(UserError, match=r"1 of 2 lie directly .*; move them, or .*--data\.labels none") as caught:
+        Folder(tmp_path, labels="folder")
+    assert not isinstance(caught.value, NoLabels)  # some are labelled: that is a fault, and no source without labels
+
+
+HEADS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
+
+
+def test_images_that_are_not_looked_for_are_named_by_their_kind(tmp_path: Path) -> None:
+    smooth().save(tmp_path / "a.png")
+    (tmp_path / "deep").mkdir()
+    for name in ("b.heic", "deep/c.HEIC", "d.dng", "notes.txt", "labels.csv", "README", ".hidden.heic"):
+        (tmp_path / name).write_bytes(b"BM is how this text begins")
+    assert [(skip.name, skip.reason) for skip in overlooked(Folder(tmp_path))] == [
+        (f"1 file in {tmp_path}", "the extension .dng is not one that is looked for"),
+        (f"2 files in {tmp_path}", "the extension .heic is not one that is looked for"),
+    ]
+    for kind in HEADS:
+        (tmp_path / "deep" / kind).write_bytes(encoded(smooth(), kind))
+    os.mkfifo(tmp_path / "pipe")  # to look into it would wait for ever
+    named = overlooked(Subset(Subset(Folder(tmp_path), [0]), [0]))[-1]
+    assert (named.name, named.reason) == (
+        f"8 files in {tmp_path}",
+        f"no extension, but {len(HEADS)} of 8 looked at begin as images do",
+    )
+
+
+def test_no_more_than_a_hundred_files_are_looked_at(tmp_path: Path) -> None:
+    smooth().save(tmp_path / "a.png")
+    for i in range(130):
+        (tmp_path / f"{i:03}").write_bytes(encoded(smooth(4, 4), "PNG") if i % 2 else b"text")
+    (named,) = overlooked(Folder(tmp_path))
+    assert (named.name, named.reason) == (
+        f"130 files in {tmp_path}",
+        "no extension, but 50 of 100 looked at begin as images do",
+    )
+    assert overlooked(Digits()) == []
 
 
 # Parquet
@@ -159,6 +200,41 @@ def test_a_folder_of_shards_is_one_source(tmp_path: Path) -> None:
         open_source(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (
+            ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001"),
+            r"test \('test-00000.*train \('train-",
+        ),
+        (("cifar10_training", "cifar10_val"), r"train \('cifar10_training\.parquet'\), validation \("),
+        (("part-0", "part-1-test"), r"no split named \('part-0\.parquet'\), test \("),
+    ],
+)
+def test_files_of_several_splits_are_not_one_source(tmp_path: Path, names: tuple[str, ...], splits: str) -> None:
+    for name in names:
+        write_parquet(tmp_path / f"{name}.parquet", num=2)
+    with pytest.raises(UserError, match=rf"several splits, {splits}.*give one of the files, or move each split"):
+        open_source(tmp_path)
+    assert len(open_source(tmp_path / f"{names[0]}.parquet")) == 2
+
+
+def test_files_of_one_split_are_one_source(tmp_path: Path) -> None:
+    for name in ("latest-test-0", "contest_testing_1", "eval2"):
+        write_parquet(tmp_path / f"{name}.parquet", num=2)
+    assert len(open_source(tmp_path)) == 6
+
+
+def test_a_folder_as_the_hub_lays_it_out_names_where_the_tables_lie(tmp_path: Path) -> None:
+    for folder in ("data", ".cache"):
+        (tmp_path / folder).mkdir()
+        write_parquet(tmp_path / folder / "train-00000-of-00001.parquet", num=2)
+    (tmp_path / "README.md").write_text("a card")
+    with pytest.raises(UserError, match=rf"found 1 \.md, 1 \.parquet; to read the tables give '{tmp_path}/data'\.$"):
+        open_source(tmp_path)
+    assert len(open_source(tmp_path / "data")) == 2
+
+
 def test_a_parquet_source_travels_to_a_spawned_process(tmp_path: Path) -> None:
     source = ParquetImages(write_parquet(tmp_path / "a.parquet", num=50), labels=True)
     packed = pickle.dumps(source)
@@ -192,12 +268,13 @@ def test_errors_of_parquet_say_which_columns_there_are(tmp_path: Path) -> None:
         ParquetImages(path, column="label")
     errors = {"score": "float", "missing": "lacks 1 of 2", "kind": "from -1 to 3", "lable": "'label'"}
     for column, message in errors.items():
-        with pytest.raises(UserError, match=message):
+        with pytest.raises(UserError, match=message) as caught:
             ParquetImages(path, labels=column)
+        assert not isinstance(caught.value, NoLabels)
     with pytest.raises(UserError, match="memory; rewrite it"):
         ParquetImages(path, memory_budget=10)
     pq.write_table(pa.table({"image": [b"x"]}), path)
-    with pytest.raises(UserError, match="has no labels: it has no column 'label' or"):
+    with pytest.raises(NoLabels, match="has no labels: it has no column 'label' or"):
         ParquetImages(path, labels=True)
     pq.write_table(pa.table({"a": [b"x"], "b": [b"y"]}), path)
     with pytest.raises(UserError, match="no column 'image'; its columns are 'a', 'b'"):

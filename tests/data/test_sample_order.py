@@ -54,7 +54,7 @@ def test_epochs_and_seeds_differ() -> None:
 
 
 def test_a_batch_larger_than_the_set_is_a_users_error() -> None:
-    with pytest.raises(UserError, match="use --batch-size 10 or less"):
+    with pytest.raises(UserError, match="use --training.batch-size 10 or less"):
         Order(num_samples=10, batch_size=11, seed=0)
     with pytest.raises(UserError, match="at least 1"):
         Order(num_samples=10, batch_size=0, seed=0)

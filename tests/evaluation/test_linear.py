@@ -27,6 +27,40 @@ def test_ridge_equals_scikit_learn_at_one_penalty():
     np.testing.assert_allclose(probe.bias.numpy(), expected.intercept_, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("copies", [1, 2])
+def test_the_smaller_side_gives_the_same_solution(copies, monkeypatch):
+    x, y = blobs(24, d=70, noise=4.0)
+    ours = fit_ridge(x, y, 3, num_copies=copies)
+    sizes = []
+    eigh = torch.linalg.eigh
+    monkeypatch.setattr(torch.linalg, "eigh", lambda matrix: sizes.append(len(matrix)) or eigh(matrix))
+    fit_ridge(x, y, 3, num_copies=copies)
+    assert set(sizes) == {24}
+
+    def whole(centred):
+        values, axes = eigh(centred.T @ centred)
+        return values.clamp_min(0.0), axes
+
+    monkeypatch.setattr(linear, "principal_axes", whole)
+    theirs = fit_ridge(x, y, 3, num_copies=copies)
+    assert ours.penalty == theirs.penalty
+    assert ours.left_out == pytest.approx(theirs.left_out, rel=1e-6)
+    torch.testing.assert_close(ours.weight, theirs.weight)
+    torch.testing.assert_close(ours.bias, theirs.bias)
+
+
+@pytest.mark.parametrize("grid", [(0.3,), (1e-6,)])
+def test_ridge_of_more_features_than_rows_equals_scikit_learn(grid):
+    from sklearn.linear_model import Ridge
+
+    x, y = blobs(30, d=90, noise=4.0)
+    scaler = Scaler.standardising(x)
+    probe = fit_ridge(x, y, 3, grid=grid, scalings=(Scaler.standardising,))
+    expected = Ridge(alpha=grid[0] * len(x), solver="svd").fit(scaler(x).double().numpy(), np.eye(3)[y.numpy()])
+    np.testing.assert_allclose(probe.weight.numpy().T, expected.coef_, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(probe.bias.numpy(), expected.intercept_, rtol=1e-4, atol=1e-6)
+
+
 def test_the_penalty_is_the_one_that_scikit_learns_leave_one_out_chooses():
     from sklearn.linear_model import RidgeCV
 

@@ -75,6 +75,7 @@ def test_better_features_win_against_the_best_floor(evaluation):
     assert {gain.arm for gain in evaluation.gains} == {"jepa"}
     values = {(s.name, s.arm): s.value for s in evaluation.scores}
     for gain in evaluation.gains:
+        assert gain.varies == ("label draws and test items" if gain.name.startswith("kshot") else "test items")
         floors = {a: values[gain.name, a] for a in ("random init", "raw pixels", "augmented")}
         assert floors[gain.against] == max(floors.values())
         assert gain.value == pytest.approx(values[gain.name, "jepa"] - max(floors.values()))

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from small_methods import build
 
 from jepakit.health import Thresholds, diagnose, measure
 from jepakit.health.verdict import COLLAPSES
@@ -83,6 +84,29 @@ def test_near_a_threshold_one_is_told_to_watch():
 def test_a_random_start_is_not_worse_than_itself():
     reference = measure({"encoder": HEALTHY, "projector": SAMPLE})
     assert diagnose(reference, reference).healthy
+
+
+@pytest.mark.parametrize("name", ["ijepa", "ijepa_sigreg", "lejepa", "transform_jepa", "vicreg"])
+def test_a_fresh_method_is_not_collapsed_while_it_settles(name):
+    method = build(name).eval()
+    with torch.no_grad():
+        reference = measure(method.spaces(torch.rand(64, 3, 16, 16)))
+    assert diagnose(reference, reference, is_settling=True).healthy
+    if "projector" in reference:
+        assert diagnose(reference, reference).kind == "total"
+
+
+def test_a_projector_that_closes_is_a_collapse_even_while_training_settles():
+    reference = measure({"encoder": HEALTHY, "projector": 0.01 * SAMPLE})
+    assert diagnose(measure({"encoder": HEALTHY, "projector": 0.003 * SAMPLE}), reference, is_settling=True).healthy
+    closed = measure({"encoder": HEALTHY, "projector": 0.001 * SAMPLE})
+    assert diagnose(closed, reference, is_settling=True).kind == "total"
+
+
+def test_a_projector_of_tokens_is_judged_by_its_positions():
+    tokens = torch.randn(200, 16, 8, generator=torch.Generator().manual_seed(0))
+    assert measure({"projector": 0.5 * tokens})["projector"]["feature_std"] < 0.2
+    assert diagnose(measure({"projector": 0.5 * tokens})).healthy
 
 
 def test_thresholds_are_what_decides():

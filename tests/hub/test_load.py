@@ -27,8 +27,14 @@ def test_a_run_gives_the_weights_of_its_last_checkpoint(tiny_run: Path) -> None:
 def test_the_healthy_checkpoint_is_another_file(tiny_vit_run: Path, tmp_path: Path) -> None:
     run = Run(shutil.copytree(tiny_vit_run, tmp_path / "run"))
     shutil.rmtree(run.file("checkpoints/healthy"), ignore_errors=True)
-    with pytest.raises(UserError, match="no checkpoint 'healthy': no verdict was better than collapse"):
-        load(run.path, checkpoint="healthy")
+    for verdict, why in (
+        ({}, "its health was not measured so far"),
+        ({"verdict": {"healthy": False}}, "no verdict was better than collapse"),
+        ({"verdict": {"healthy": True}}, "it was saved once, but its file is gone"),
+    ):
+        run.file("metrics.jsonl").write_text(json.dumps({"kind": "health", "step": 4} | verdict) + "\n")
+        with pytest.raises(UserError, match=f"no checkpoint 'healthy': {why}"):
+            load(run.path, checkpoint="healthy")
     run.mark_healthy()
     last = load(run.path)
     changed = {f"model.{name}": tensor + 1 for name, tensor in last.method.state_dict().items()}

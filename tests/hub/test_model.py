@@ -106,6 +106,11 @@ def test_energy_is_one_number_an_image_in_any_form(colour: Model) -> None:
         Model(build("vicreg").eval(), {}).energy(image)
 
 
+def test_energy_of_another_image_size_is_refused(colour: Model) -> None:
+    with pytest.raises(UserError, match="energy takes images of 16x16, as in training, got 32x16"):
+        colour.energy(torch.zeros(1, 3, 32, 16))
+
+
 def test_every_other_name_is_the_method_s(colour: Model) -> None:
     assert colour.config is colour.method.config
     assert colour.config == CONFIGS["ijepa_sigreg"]

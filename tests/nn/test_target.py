@@ -1,14 +1,17 @@
 import copy
 import io
+from collections.abc import Callable
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from jepakit.nn.projector import Projector
 from jepakit.nn.schedules import Constant, Linear
 from jepakit.nn.target import EMATarget, FrozenTarget, SharedTarget, Target, TokenMap, normalise_tokens
 from jepakit.nn.vit import ViT
+from jepakit.nn.whiten import Whitening
 from jepakit.types import UserError
 
 
@@ -54,6 +57,13 @@ def test_the_average_follows_its_closed_form() -> None:
         expected = [m * e + (1 - m) * p.detach().double() for e, p in zip(expected, encoder.parameters(), strict=True)]
     for e, p in zip(expected, target.parameters(), strict=True):
         torch.testing.assert_close(p.double(), e, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [lambda vit, head: EMATarget(vit, Constant(value=0.9), head), FrozenTarget])
+def test_a_head_with_weights_would_let_gradient_reach_the_target(kind: Callable[..., Target]) -> None:
+    with pytest.raises(UserError, match="cannot have a head with weights, such as this Projector"):
+        kind(small_vit(), Projector(8, (8,), 8))
+    assert not kind(small_vit(), Whitening(4, 8))(torch.randn(40, 3, 8, 8)).requires_grad
 
 
 def test_momentum_one_keeps_and_momentum_zero_copies_bit_for_bit() -> None:

@@ -3,15 +3,89 @@
 import json
 import shlex
 import sys
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from small_methods import batch, build
+from tiny_runs import tiny, write_images
 
-from jepakit.data import Skipped
-from jepakit.recipes.pipeline import compile_networks, environment, health_inputs, note_skipped
+from jepakit.data import Loader, Skipped
+from jepakit.recipes import ImageData, ImageRecipe, pipeline, splits
+from jepakit.recipes.pipeline import compile_networks, environment, health_inputs, note_skipped, train
 from jepakit.storage import Run
+from jepakit.types import UserError
+
+
+def skipped_in(run: Path) -> set[str]:
+    return {skip["name"] for skip in json.loads((run / "skipped.json").read_text())}
+
+
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ImageRecipe:
+    """Return a recipe on a folder of which every fourth file is broken, decoded as it is needed."""
+    for path in write_images(tmp_path / "images", per_class=40, classes=1)[::4]:
+        path.write_bytes(b"")
+    monkeypatch.setattr(pipeline, "Loader", partial(Loader, memory_budget=0))
+    data = ImageData(train=str(tmp_path / "images"), stored_size=8, num_health=4)
+    return tiny(data=data, batch_size=8, num_steps=2, log_every=1)
+
+
+def test_what_other_processes_could_not_read_is_noted_too(
+    broken: ImageRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = Skipped("elsewhere.png", "torn", 5)
+    monkeypatch.setattr(pipeline, "gather", lambda met: [met, [elsewhere, *met]])
+    train(broken, tmp_path / "run")
+    noted = json.loads((tmp_path / "run/skipped.json").read_text())
+    assert {"name": "elsewhere.png", "reason": "torn"} in noted
+    assert len(noted) == len(skipped_in(tmp_path / "run")) > 1
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt, UserError], ids=["interrupt", "error"])
+def test_what_was_met_before_training_stopped_early_is_noted(
+    broken: ImageRecipe, fault: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from_step, met = Loader.from_step, []
+
+    def stopping(self: Loader, step: int) -> Iterator[Any]:
+        for number, item in from_step(self, step):
+            if number == 1:
+                met.extend(self.skipped)
+                raise fault
+            yield number, item
+
+    monkeypatch.setattr(Loader, "from_step", stopping)
+    monkeypatch.setattr(pipeline, "gather", lambda _: pytest.fail("waits for processes that may have gone"))
+    (tmp_path / "run").mkdir()
+    with pytest.raises(fault):
+        train(broken, tmp_path / "run")
+    assert met
+    assert skipped_in(tmp_path / "run") >= {skip.name for skip in met}
+    note_skipped(Run(tmp_path / "run"), [Skipped("of an earlier part.png", "torn", 0)])
+    with pytest.raises(fault):
+        train(broken, tmp_path / "run")
+    assert "of an earlier part.png" in skipped_in(tmp_path / "run")
+
+
+def test_images_that_are_not_looked_for_are_noted_once(broken: ImageRecipe, tmp_path: Path) -> None:
+    (tmp_path / "images/a.heic").write_bytes(b"")
+    for _ in range(2):
+        train(broken, tmp_path / "run")
+    noted = json.loads((tmp_path / "run/skipped.json").read_text())
+    assert [skip["name"] for skip in noted if "heic" in skip["reason"]] == [f"1 file in {tmp_path / 'images'}"]
+
+
+def test_a_run_that_could_not_be_scored_for_its_size_does_not_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splits, "MAX_PROBE_BYTES", 1000)
+    with pytest.raises(UserError, match=r"The 1797 labelled images would fill"):
+        train(tiny(), tmp_path / "run")
+    assert not (tmp_path / "run/config.json").exists()
 
 
 def test_every_skipped_file_is_noted_once_whoever_met_it(tmp_path: Path) -> None:

@@ -188,6 +188,10 @@ def test_eb_jepa_s_published_settings() -> None:
     # torchvision's ResNet-18 has 11,176,512 weights without its last layer; a 3x3 stem has 7,680 fewer than a 7x7 one
     assert size(method.encoder) == 11_176_512 - 64 * 3 * (49 - 9)
     assert method.encoder.embedding_dim == 512
+    # its loss is mse + 1 * (var_1 + var_2) + 80 * (cov_1 + cov_2), each cov a mean over d (d - 1) pairs; ours a sum over d
+    config = recipe.method
+    assert config.variance_weight / config.invariance_weight == pytest.approx(2.0)
+    assert config.covariance_weight / config.invariance_weight == pytest.approx(2 * 80 / (2048 - 1))
 
 
 def test_an_unknown_recipe_names_the_nearest() -> None:

@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from tiny_runs import write_images
 
 from jepakit.data import Digits
-from jepakit.recipes import ImageData
+from jepakit.recipes import ImageData, splits
 from jepakit.recipes.splits import open_sources, read_health, read_probing
 from jepakit.types import UserError
 
@@ -84,6 +86,65 @@ def test_a_folder_without_labels_is_all_for_training(folders: tuple[Path, Path])
 def test_images_in_a_single_folder_are_no_class(tmp_path: Path) -> None:
     write_images(tmp_path, per_class=20, classes=1)
     assert open_sources(ImageData(train=str(tmp_path), stored_size=8)).probe is None
+
+
+def test_a_loose_image_beside_class_folders_is_no_reason_to_train_on_the_test_images(
+    folders: tuple[Path, Path],
+) -> None:
+    (folders[1] / "class-0" / "000.png").rename(folders[1] / "loose.png")
+    data = ImageData(train=str(folders[1]), stored_size=8)
+    with pytest.raises(UserError, match=r"1 of 36 lie directly in .*'loose\.png'; move them, .*--data\.labels none"):
+        open_sources(data)
+    assert open_sources(replace(data, labels="none")).probe is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ([0, 1, None] * 10, "lacks 10 of 30 labels"),
+        ([0, 1, -1] * 10, "goes from -1 to 1"),
+        ([0.0, 0.5, 1.0] * 10, "holds float"),
+    ],
+)
+def test_labels_that_are_there_and_wrong_are_an_error_under_auto(
+    tmp_path: Path, labels: list[Any], sentence: str
+) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"image": [b"x"] * 30, "label": labels}), path)
+    data = ImageData(train=str(path), stored_size=8)
+    with pytest.raises(UserError, match=rf"{sentence}.*; mend them, .*--data\.labels none"):
+        open_sources(data)
+    assert open_sources(replace(data, labels="none")).probe is None
+
+
+def test_a_table_without_labels_or_of_one_class_is_all_for_training(tmp_path: Path) -> None:
+    tables = {"plain": {}, "one": {"label": [0] * 30}}
+    for name, columns in tables.items():
+        pq.write_table(pa.table({"image": [b"x"] * 30, **columns}), tmp_path / f"{name}.parquet")
+        sources = open_sources(ImageData(train=str(tmp_path / f"{name}.parquet"), stored_size=8))
+        assert sources.probe is None
+        assert len(sources.train) + len(sources.health) == 30
+
+
+def test_too_many_labelled_images_are_refused_before_one_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = replace(DIGITS, stored_size=1800)  # 1,797 images of 3 x 1800 x 1800 pixels: 16.3 GiB
+    sources = open_sources(data)
+    monkeypatch.setattr(splits, "read_labelled", lambda *_, **__: pytest.fail("decoded"))
+    sentence = r"The 1797 labelled images would fill 16\.3 GiB at 1800 x 1800 .*; use a smaller --data\.stored-size"
+    for final in (False, True):
+        with pytest.raises(UserError, match=sentence):
+            read_probing(sources, data, 3, 0, final=final)
+    splits.refuse_too_large(sources, data, channels=1)
+    splits.refuse_too_large(open_sources(replace(data, labels="none")), data, channels=3)
+
+
+def test_images_that_were_not_looked_for_are_named_beside_those_that_cannot_be_read(folders: tuple[Path, Path]) -> None:
+    (folders[1] / "class-0" / "000.png").write_bytes(b"")
+    (folders[1] / "class-0" / "a.heic").write_bytes(b"")
+    data = ImageData(train=str(folders[1]), stored_size=8)
+    probing = read_probing(open_sources(data), data, 1, 0, final=True)
+    assert probing is not None
+    assert {skip.name for skip in probing.skipped} == {"class-0/000.png", f"1 file in {folders[1]}"}
 
 
 def test_a_labelled_set_of_its_own_leaves_training_whole(folders: tuple[Path, Path]) -> None:

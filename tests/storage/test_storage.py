@@ -2,7 +2,9 @@
 
 import errno
 import json
+import os
 import pickle
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,6 +175,60 @@ def test_healthy_stays_when_last_moves_on(tmp_path: Path) -> None:
     assert healthy is not None and last is not None
     assert (healthy[1]["step"], last[1]["step"]) == (1, 2)
     assert not list(run.checkpoint_path("healthy").parent.glob("*.part"))
+
+
+def test_healthy_is_a_copy_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    test_healthy_stays_when_last_moves_on(tmp_path)
+
+
+def test_half_a_copy_left_by_a_kill_is_cleared_away(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.save_checkpoint({"model.a": torch.zeros(2)}, {"step": 1})
+    run.mark_healthy()
+    run.checkpoint_path("healthy").with_name(".checkpoint.safetensors.abc.part").write_bytes(b"half")
+    run.mark_healthy()
+    assert [path.name for path in run.checkpoint_path("healthy").parent.iterdir()] == ["checkpoint.safetensors"]
+
+
+def test_a_damaged_line_of_the_log_costs_that_line_alone(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.log({"kind": "train", "step": 10})
+    with run.file("metrics.jsonl").open("ab") as file:
+        file.write(b'{"kind": "tra\n\xff\xfe\n\n[1, 2]\n{"kind": "train"}\n{"kind": "train", "step": "ten"}\n')
+    run.log({"kind": "train", "step": 20})
+    assert [row["step"] for row in run.metrics()] == [10, 20]
+    run.rewind(20)
+    assert run.file("metrics.jsonl").read_text().count("\n") == 2
+
+
+def test_a_configuration_is_an_object(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("[1]")
+    for read in (Run(tmp_path).config, lambda: Run(tmp_path).claim({"seed": 0})):
+        with pytest.raises(UserError, match=r"config\.json must hold a JSON object of settings, got a list"):
+            read()
+
+
+def test_a_folder_that_cannot_be_written_to_is_named_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**settings: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", f"{tmp_path}/.x.json.abc.part")
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with pytest.raises(UserError) as error:
+        write_json(tmp_path / "x.json", {})
+    assert str(error.value) == f"The folder {tmp_path} cannot be written to: Permission denied."
+
+
+def test_a_run_that_cannot_be_written_to_is_named_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, mode: str) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UserError, match=f"The folder {tmp_path} cannot be written to"), Run(tmp_path).locked():
+        pass
 
 
 def test_json_must_be_json(tmp_path: Path) -> None:

@@ -35,12 +35,16 @@ class Comparison:
     page: Path | None
 
 
-def compare(runs: Sequence[Path | str], *, final: bool = False, out: Path | str | None = None) -> Comparison:
+def compare(
+    runs: Sequence[Path | str], *, final: bool = False, checkpoint: str = "last", out: Path | str | None = None
+) -> Comparison:
     """Score several runs together, each item or label draw paired with itself; the first run is the reference.
 
     Args:
         runs: Two or more run directories with the same images and splits.
-        final: On the test split instead of the development split; each run keeps the record in final-records.jsonl.
+        final: On the test split instead of the development split; each run keeps the record in final-records.jsonl,
+            with the checkpoint and the step of every run.
+        checkpoint: `last` or `healthy`, the same for all.
         out: Where to write a page of scores, settings and curves over equal compute, a `.html` file; None writes none.
 
     Raises:
@@ -51,11 +55,10 @@ def compare(runs: Sequence[Path | str], *, final: bool = False, out: Path | str 
     directories = [Run(run) for run in runs]
     configs = [directory.config() for directory in directories]
     _require_same_images(directories, configs)
-    evaluation = _score_together(directories, configs, final)
+    evaluation = _score_together(directories, configs, final, checkpoint)
     record = None if evaluation is None else evaluation.to_json()
     if final and record is not None:
-        for directory in directories:
-            append_line(directory.file("final-records.jsonl"), record)
+        _keep(directories, record, checkpoint)
     others = list(zip(directories, configs, strict=True))[1:]
     return Comparison(
         evaluation=evaluation,
@@ -65,8 +68,19 @@ def compare(runs: Sequence[Path | str], *, final: bool = False, out: Path | str 
     )
 
 
+def _keep(directories: list[Run], record: dict[str, Any], checkpoint: str) -> None:
+    """Add the record to the final ones of every run, with the step of each run's checkpoint."""
+    states = {str(directory.path): directory.checkpoint_state(checkpoint) for directory in directories}
+    which = {path: {"checkpoint": checkpoint, "step": (state or {}).get("step")} for path, state in states.items()}
+    for directory in directories:
+        append_line(directory.file("final-records.jsonl"), record | which[str(directory.path)] | {"runs": which})
+
+
 def _require_same_images(directories: list[Run], configs: list[dict[str, Any]]) -> None:
     """Raise `UserError` unless all runs probe and test on the same images."""
+    for directory, config in zip(directories, configs, strict=True):
+        if not isinstance(config.get("data"), dict):
+            raise UserError(f"{directory.path} is no run directory: its config.json says nothing of its data.")
     first, reference = directories[0].path, configs[0]["data"]
     for directory, config in zip(directories, configs, strict=True):
         changed = [key for key in _SHARED if config["data"].get(key) != reference.get(key)]
@@ -78,12 +92,14 @@ def _require_same_images(directories: list[Run], configs: list[dict[str, Any]]) 
             )
 
 
-def _score_together(directories: list[Run], configs: list[dict[str, Any]], final: bool) -> Evaluation | None:
+def _score_together(
+    directories: list[Run], configs: list[dict[str, Any]], final: bool, checkpoint: str
+) -> Evaluation | None:
     """Score all runs by one rule on one set of labelled images; None where there are no labels."""
     arms, probing, device = {}, None, choose_device("auto")
     rule = EvaluationConfig(split="test" if final else "dev", probes=("ridge", "knn", "kshot"))
     for directory, config in zip(directories, configs, strict=True):
-        model = load(directory.path, device=device)
+        model = load(directory.path, checkpoint=checkpoint, device=device)
         probing = _read(config_from_dict(ImageData, config["data"]), model.preprocess.channels, final)
         if probing is None:
             return None

@@ -35,7 +35,8 @@ def demo(out: Path | str = "runs/demo", *, quick: bool = False, progress: Progre
         progress: Where to show what happens.
 
     Raises:
-        KeyboardInterrupt: Training was interrupted; it was saved, and the same call goes on.
+        KeyboardInterrupt: Training was interrupted, by the signal that it carries; it was saved, and the same call goes
+            on.
         UserError: The directory holds another run or is in use.
     """
     recipe = digits_transform()
@@ -46,7 +47,7 @@ def demo(out: Path | str = "runs/demo", *, quick: bool = False, progress: Progre
     trained_s = max(time.perf_counter() - start, trained.result.seconds)  # of an earlier call, if that did the work
     report = finish(trained, recipe, run, final=True, probes=("ridge", "knn", "kshot"))
     if trained.result.interrupted_by is not None:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(trained.result.interrupted_by)
     evaluation = read_json(run.file("evaluation.json"))
     image = five_shot_summary(evaluation) | {"seconds": round(trained_s + evaluation["seconds"], 1)}
     write_json(run.file("summary.json"), {"image": image})

@@ -17,6 +17,7 @@ from jepakit.training.precision import choose_device
 from jepakit.types import UserError
 
 _CHUNK = 256
+_HEADER = ("row", "name")
 _ALONE = 1024  # images up to which starting worker processes takes longer than decoding
 
 
@@ -30,7 +31,9 @@ class Embedded:
     files: list[Path]
 
 
-def embed(model: Path | str, images: Path | str, out: Path | str, *, column: str | None = None) -> Embedded:
+def embed(
+    model: Path | str, images: Path | str, out: Path | str, *, column: str | None = None, checkpoint: str = "last"
+) -> Embedded:
     """Embed a folder, a table or a saved dataset of images.
 
     Args:
@@ -39,16 +42,20 @@ def embed(model: Path | str, images: Path | str, out: Path | str, *, column: str
         out: `NAME.npy` writes the array and `NAME.csv` beside it with a name per row; `NAME.parquet` writes one table
             (needs the `data` extra).
         column: The column of images in a table.
+        checkpoint: Of a run: `last` or `healthy`.
 
     Raises:
-        UserError: The model or the images cannot be read, or `out` has another ending.
+        UserError: The model or the images cannot be read, `out` has another ending, or a `NAME.csv` that `embed` did
+            not write stands where the names are to go.
     """
     path = Path(out)
     if path.suffix not in (".npy", ".parquet"):
         raise UserError(f"Embeddings are written to a .npy or a .parquet file, got {str(out)!r}.")
     if path.suffix == ".parquet":
         _require_pyarrow()
-    loaded = load(model, device=choose_device("auto"))
+    else:
+        _spare_tables_of_others(path.with_suffix(".csv"))
+    loaded = load(model, checkpoint=checkpoint, device=choose_device("auto"))
     z, names, skipped = _embed_source(loaded, open_source(images, column=column))
     files = _write_parquet(path, z, names) if path.suffix == ".parquet" else _write_npy(path, z, names)
     return Embedded(z, names, skipped, files)
@@ -83,12 +90,24 @@ def _write_npy(path: Path, z: Tensor, names: list[str]) -> list[Path]:
     def write_names(temporary: Path) -> None:
         with temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(["row", "name"])
+            writer.writerow(_HEADER)
             writer.writerows(enumerate(names))
 
     write_atomically(path, write_array)
     write_atomically(path.with_suffix(".csv"), write_names)
     return [path, path.with_suffix(".csv")]
+
+
+def _spare_tables_of_others(path: Path) -> None:
+    """Raise `UserError` where a table stands that no earlier call wrote."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8", errors="replace") as file:
+        if file.readline().strip() != ",".join(_HEADER):
+            raise UserError(
+                f"{path} is there and was not written by embed, so the names of the rows cannot go there; "
+                "give another OUT or move it."
+            )
 
 
 def _require_pyarrow() -> None:

@@ -1,5 +1,6 @@
 """Train a recipe, draw its pictures, score it, and write its report."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from jepakit.commands.scoring import PROBES, evaluate_method, is_scored
@@ -12,13 +13,15 @@ from jepakit.recipes.scoring import device_of
 from jepakit.recipes.splits import read_health
 from jepakit.report import build_report as write_report
 from jepakit.storage import Run
+from jepakit.training import NonFiniteError
 from jepakit.training.progress import Progress
+from jepakit.types import UserError
 
 
 def train(recipe: ImageRecipe, out: Path | str | None = None, progress: Progress | None = None) -> Trained:
     """Train a recipe, then score it on its development split and write the report.
 
-    The same call again goes on where it stopped, and does nothing twice.
+    The same call again goes on where it stopped, and does nothing twice. A loss that was not finite gets a report too.
 
     Args:
         recipe: What to run.
@@ -29,9 +32,15 @@ def train(recipe: ImageRecipe, out: Path | str | None = None, progress: Progress
         UserError: The directory holds another run or is in use, the data cannot be read, or a loss was not finite.
     """
     run = Run(out if out is not None else default_folder(recipe))
-    trained = run_recipe(recipe, run.path, progress)
+    try:
+        trained = run_recipe(recipe, run.path, progress)
+    except NonFiniteError as error:
+        if error.is_main:
+            with suppress(UserError, OSError):  # what is to be said is why training stopped
+                write_report(run)
+        raise
     if trained.is_main:
-        finish(trained, recipe, run)
+        finish(trained, recipe, run, progress=progress)
     return trained
 
 
@@ -41,7 +50,13 @@ def default_folder(recipe: ImageRecipe) -> Path:
 
 
 def finish(
-    trained: Trained, recipe: ImageRecipe, run: Run, *, final: bool = False, probes: tuple[Probe, ...] = PROBES
+    trained: Trained,
+    recipe: ImageRecipe,
+    run: Run,
+    *,
+    final: bool = False,
+    probes: tuple[Probe, ...] = PROBES,
+    progress: Progress | None = None,
 ) -> Path:
     """Draw, score and report a run that training has left; returns where the report is.
 
@@ -51,6 +66,7 @@ def finish(
         run: Where it lies.
         final: Score on the test split instead of the development split.
         probes: Which probes to score by.
+        progress: Where to say that scoring begins, which may take a while; None says nothing.
     """
     step = trained.result.step
     try:
@@ -60,6 +76,8 @@ def finish(
             images = read_health(trained.sources, recipe.data, channels, workers)
             save_pictures(run, method, images.to(device_of(method)))
             if step == recipe.training.num_steps:
+                if progress is not None:
+                    progress.say(f"scoring on the {'test' if final else 'development'} split ...")
                 which = {"checkpoint": "last", "step": step}
                 evaluate_method(method, trained.sources, recipe.data, run, which, final=final, probes=probes)
     finally:

@@ -13,12 +13,16 @@ from jepakit.recipes.pipeline import note_skipped
 from jepakit.recipes.scoring import score
 from jepakit.recipes.splits import Sources, open_sources, read_probing
 from jepakit.report import build_report
-from jepakit.storage import Run, append_line, config_from_dict, read_json, write_json
+from jepakit.storage import Run, append_line, config_from_dict, read_json, read_object, write_json
 from jepakit.training.precision import choose_device
 from jepakit.types import UserError
 from jepakit.views import CORRUPTIONS
 
 PROBES: tuple[Probe, ...] = ("ridge", "logistic", "knn", "kshot")
+_CELLS = {"scores": ("name", "arm"), "gains": ("name", "arm"), "robustness": ("probe", "arm", "kind")}
+"""What tells the cells of each part of evaluation.json apart."""
+_SAME_PROTOCOL = ("split", "num_train", "num_test", "num_classes", "seed", "level")
+"""What two evaluations must agree in for their scores to stand in one table."""
 
 
 def evaluate(
@@ -31,7 +35,8 @@ def evaluate(
 ) -> Evaluation:
     """Score a trained run by every probe, beside random init, raw pixels and chance.
 
-    Writes evaluation.json, names what could not be read in skipped.json, and rebuilds report.html.
+    Writes evaluation.json, in which scores of the same weights and split by other probes stay, names what could not be
+    read in skipped.json, and rebuilds report.html.
 
     Args:
         run: The run directory.
@@ -81,9 +86,13 @@ def evaluate_method(
         final: As in `evaluate`.
         probes: As in `evaluate`.
         robustness: As in `evaluate`.
+
+    Raises:
+        UserError: The labelled images are too many to hold in memory, or not one can be read.
     """
     start = time.perf_counter()
-    probing = read_probing(sources, data, method.preprocess.channels, num_workers=0, final=final)
+    workers = run.config()["training"]["num_workers"]
+    probing = read_probing(sources, data, method.preprocess.channels, workers, final=final)
     if probing is None:
         return None
     note_skipped(run, probing.skipped)
@@ -92,10 +101,33 @@ def evaluate_method(
     )
     evaluation = score(method, probing, config)
     record = evaluation.to_json() | dict(which) | {"seconds": round(time.perf_counter() - start, 1)}
-    write_json(run.file("evaluation.json"), record)
+    write_json(run.file("evaluation.json"), _beside_earlier(run, record))
     if final:
         append_line(run.file("final-records.jsonl"), record)
     return evaluation
+
+
+def _beside_earlier(run: Run, record: dict[str, Any]) -> dict[str, Any]:
+    """Return the record with what evaluation.json holds of the same weights, split and rule; new cells win."""
+    try:
+        earlier = read_object(run.file("evaluation.json"))
+    except UserError:  # none, or a damaged one
+        return record
+    same = all(earlier.get(key) == record[key] for key in ("format", "checkpoint", "step"))
+    protocol, new = earlier.get("protocol"), record["protocol"]
+    if not same or not isinstance(protocol, dict) or any(protocol.get(key) != new[key] for key in _SAME_PROTOCOL):
+        return record
+    short, statement = sorted((protocol.get("statement", []), new["statement"]), key=len)
+    if statement[: len(short)] != short:  # another version's rule; what the longer one adds is of robustness
+        return record
+    merged: dict[str, Any] = {
+        "protocol": new | {"statement": statement, "tried": protocol.get("tried", {}) | new["tried"]}
+    }
+    for part, key in _CELLS.items():
+        fresh = {tuple(cell[name] for name in key) for cell in record[part]}
+        kept = [cell for cell in earlier.get(part, []) if tuple(cell[name] for name in key) not in fresh]
+        merged[part] = [*kept, *record[part]]
+    return record | merged
 
 
 def is_scored(run: Run, step: int, *, final: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from jepakit.data.decode import to_uint8 as to_uint8
 from jepakit.data.folder import Folder as Folder
+from jepakit.data.folder import overlooked as overlooked
 from jepakit.data.huggingface import HuggingFaceImages as HuggingFaceImages
 from jepakit.data.labelled import LabelledImages as LabelledImages
 from jepakit.data.labelled import read_labelled as read_labelled
@@ -14,6 +15,7 @@ from jepakit.data.order import split as split
 from jepakit.data.parquet import ParquetImages as ParquetImages
 from jepakit.data.reading import read_all as read_all
 from jepakit.data.source import ImageSource as ImageSource
+from jepakit.data.source import NoLabels as NoLabels
 from jepakit.data.source import Skipped as Skipped
 from jepakit.data.source import Subset as Subset
 from jepakit.data.source import Unreadable as Unreadable

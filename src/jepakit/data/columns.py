@@ -3,7 +3,6 @@
 Shared by the parquet and the Hugging Face source, which name and type their columns alike.
 """
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,16 +10,19 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from jepakit.data.source import NoLabels
+from jepakit.nearest import nearest
 from jepakit.types import UserError
 
 LABEL_COLUMNS = ("label", "labels", "class", "target")
 _MAX_CLASSES = 1_000_000
+_GO_ON = "mend them, name another column (--data.labels COLUMN), or train without labels (--data.labels none)."
 
 
 def missing_column(where: str, wanted: str, columns: Sequence[str]) -> UserError:
     """Build the error for a column that is not there: which there are, and which name is nearest."""
-    near = difflib.get_close_matches(wanted, columns, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
+    near = nearest(wanted, columns, cutoff=0.5)
+    hint = f"; did you mean {near!r}?" if near else "."
     return UserError(
         f"{where} has no column {wanted!r}; its columns are {', '.join(map(repr, columns)) or 'none'}{hint}"
     )
@@ -53,7 +55,8 @@ def label_column(where: str, wanted: bool | str, columns: Sequence[str]) -> str 
     """Return the column of labels: the one named, the first of `LABEL_COLUMNS` for True, None for False.
 
     Raises:
-        UserError: Labels are asked for and there are none.
+        NoLabels: The labels it has are asked for, and it has none.
+        UserError: The column that was named is absent.
     """
     if wanted is False:
         return None
@@ -63,7 +66,7 @@ def label_column(where: str, wanted: bool | str, columns: Sequence[str]) -> str 
         return wanted
     found = next((name for name in LABEL_COLUMNS if name in columns), None)
     if found is None:
-        raise UserError(
+        raise NoLabels(
             f"{where} has no labels: it has no column {' or '.join(map(repr, LABEL_COLUMNS))}; "
             f"name one of its columns {', '.join(map(repr, columns))}."
         )
@@ -80,20 +83,23 @@ def encode_labels(
     """
     kinds = {type(value) for value in values}
     if type(None) in kinds:
-        raise UserError(f"Column {column!r} of {where} lacks {sum(v is None for v in values)} of {len(values)} labels.")
+        num = sum(value is None for value in values)
+        raise UserError(f"Column {column!r} of {where} lacks {num} of {len(values)} labels; {_GO_ON}")
     if kinds <= {str}:
         names = sorted(set(values))
         number = {name: i for i, name in enumerate(names)}
         return torch.tensor([number[value] for value in values], dtype=torch.long), tuple(names)
     if not kinds <= {int, bool}:
         kind = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise UserError(f"Column {column!r} of {where} holds {kind}; labels are whole numbers or texts.")
+        raise UserError(f"Column {column!r} of {where} holds {kind}, and labels are whole numbers or texts; {_GO_ON}")
     lowest, highest = min(values), max(values)
     if lowest < 0 or highest >= _MAX_CLASSES:
-        raise UserError(f"Column {column!r} of {where} goes from {lowest} to {highest}; classes are counted from 0.")
+        raise UserError(
+            f"Column {column!r} of {where} goes from {lowest} to {highest}, and classes are counted from 0; {_GO_ON}"
+        )
     if class_names is not None and highest >= len(class_names):
         raise UserError(
-            f"Column {column!r} of {where} holds {highest}, but only {len(class_names)} classes have names."
+            f"Column {column!r} of {where} holds {highest}, but only {len(class_names)} classes have names; {_GO_ON}"
         )
     names = [str(i) for i in range(highest + 1)] if class_names is None else list(class_names)
     return torch.tensor(values, dtype=torch.long), tuple(names)

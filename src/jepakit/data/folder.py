@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -12,17 +13,39 @@ from PIL import Image
 from torch import Tensor
 
 from jepakit.data.decode import EXTENSIONS, open_image
-from jepakit.data.source import Unreadable
+from jepakit.data.source import ImageSource, NoLabels, Skipped, Subset, Unreadable
 from jepakit.types import UserError
 
+OTHER_EXTENSIONS = (
+    *(".heic", ".heif", ".jxl", ".jpx", ".svg", ".psd", ".exr", ".dcm"),
+    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"),
+)
+"""Extensions of images that are not read; `Folder.overlooked` says how many of each there are."""
+_NUM_BARE = 100  # files without an extension whose first bytes are looked at, however many there are
+_FIRST_BYTES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 
-def find_images(root: Path) -> tuple[list[str], Counter[str]]:
-    """List image files below a folder by relative path, sorted, and count the extensions of all other files.
+
+@dataclass(frozen=True)
+class Found:
+    """Hold what lies below a folder.
+
+    Args:
+        images: Image files by relative path, sorted.
+        others: How many other files there are of each extension; "" for those without one.
+        bare: Some of the files without an extension, by relative path.
+    """
+
+    images: list[str]
+    others: Counter[str]
+    bare: list[str]
+
+
+def find_images(root: Path) -> Found:
+    """List image files below a folder and count all others, without opening any.
 
     Hidden files and folders are left out; links to folders are followed, each folder once.
     """
-    found: list[str] = []
-    others: Counter[str] = Counter()
+    found = Found([], Counter(), [])
     seen: set[tuple[int, int]] = set()
     for folder, subfolders, files in os.walk(root, followlinks=True):
         info = os.stat(folder)
@@ -31,15 +54,19 @@ def find_images(root: Path) -> tuple[list[str], Counter[str]]:
             continue
         seen.add((info.st_dev, info.st_ino))
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for file in files:
+        inside = "" if folder == str(root) else os.path.relpath(folder, root).replace(os.sep, "/") + "/"
+        for file in sorted(files):
             extension = os.path.splitext(file)[1].lower()
             if file.startswith("."):
                 continue
             if extension in EXTENSIONS:
-                found.append(os.path.relpath(os.path.join(folder, file), root).replace(os.sep, "/"))
-            else:
-                others[extension or "no extension"] += 1
-    return sorted(found, key=os.fsencode), others
+                found.images.append(inside + file)
+                continue
+            found.others[extension] += 1
+            if not extension and len(found.bare) < _NUM_BARE:
+                found.bare.append(inside + file)
+    found.images.sort(key=os.fsencode)
+    return found
 
 
 class Folder:
@@ -50,7 +77,8 @@ class Folder:
         labels: "folder" takes the folder directly below `root` as the class of each image; None wants no labels.
 
     Raises:
-        UserError: The folder is absent or holds no image, or labels are asked for and an image lies outside of any
+        NoLabels: Labels are asked for and no image lies in a class folder.
+        UserError: The folder is absent or holds no image, or labels are asked for and some images lie outside of any
             class folder.
     """
 
@@ -58,23 +86,24 @@ class Folder:
         self.root = Path(root)
         if not self.root.is_dir():
             raise UserError(f"The folder {str(self.root)!r} does not exist; give the path of a folder of images.")
-        found, others = find_images(self.root)
-        if not found:
-            rest = ", ".join(f"{count} {extension}" for extension, count in others.most_common(3)) or "no file at all"
-            raise UserError(f"No image in {str(self.root)!r}: looked for {' '.join(EXTENSIONS)}, found {rest}.")
+        found = find_images(self.root)
+        if not found.images:
+            raise UserError(_nothing_in(self.root, found.others))
         # One array rather than a list: worker processes that read a list copy its memory page by page.
-        self._paths = np.array([os.fsencode(path) for path in found])
+        self._paths = np.array([os.fsencode(path) for path in found.images])
+        self.others, self._bare = found.others, found.bare
         self.labels: Int[Tensor, " b"] | None = None
         self.class_names: tuple[str, ...] | None = None
         if labels is not None:
-            self._label_by_folder(found)
+            self._label_by_folder(found.images)
 
     def _label_by_folder(self, found: list[str]) -> None:
         loose = [path for path in found if "/" not in path]
         if loose:
-            raise UserError(
+            kind = NoLabels if len(loose) == len(found) else UserError
+            raise kind(
                 f"Labels by folder need every image in a class folder, but {len(loose)} of {len(found)} lie directly "
-                f"in {str(self.root)!r}, such as {loose[0]!r}; move them or ask for no labels."
+                f"in {str(self.root)!r}, such as {loose[0]!r}; move them, or train without labels (--data.labels none)."
             )
         classes = [path.split("/", 1)[0] for path in found]
         names = sorted(set(classes))
@@ -96,3 +125,49 @@ class Folder:
     def name(self, index: int) -> str:
         """Return the path relative to the folder; bytes that are no valid text are replaced."""
         return bytes(self._paths[index]).decode("utf-8", "replace")
+
+    def overlooked(self) -> list[Skipped]:
+        """Name the kinds of image files in this folder that are not looked for, with how many there are of each."""
+        kinds = {
+            f"the extension {extension} is not one that is looked for": count
+            for extension, count in sorted(self.others.items())
+            if extension in OTHER_EXTENSIONS
+        }
+        num_images = sum(_begins_as_image(self.root / path) for path in self._bare)
+        if num_images:
+            kinds[f"no extension, but {num_images} of {len(self._bare)} looked at begin as images do"] = self.others[""]
+        place = os.fsencode(self.root).decode("utf-8", "replace")
+        return [
+            Skipped(f"{count} {'file' if count == 1 else 'files'} in {place}", reason, -1)
+            for reason, count in kinds.items()
+        ]
+
+
+def overlooked(source: ImageSource) -> list[Skipped]:
+    """Name the kinds of image files that a source leaves out, a line a kind; only folders have such files."""
+    while isinstance(source, Subset):
+        source = source.source
+    return source.overlooked() if isinstance(source, Folder) else []
+
+
+def _begins_as_image(path: Path) -> bool:
+    """Return whether a file begins as a PNG, JPEG, GIF, TIFF, WEBP or BMP does."""
+    try:
+        if not path.is_file():  # to open a pipe would wait for its other end
+            return False
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return False
+    is_webp = head[:4] == b"RIFF" and head[8:] == b"WEBP"
+    is_bmp = head[:2] == b"BM" and head[6:10] == bytes(4)
+    return head.startswith(_FIRST_BYTES) or is_webp or is_bmp
+
+
+def _nothing_in(root: Path, others: Counter[str]) -> str:
+    """Say that a folder holds no image: what else it holds, and where the tables lie if there are any."""
+    rest = ", ".join(f"{count} {extension or 'without extension'}" for extension, count in others.most_common(3))
+    sentence = f"No image in {str(root)!r}: looked for {' '.join(EXTENSIONS)}, found {rest or 'no file at all'}"
+    folders = sorted({path.parent.relative_to(root) for path in root.rglob("*.parquet")})
+    tables = [str(root / folder) for folder in folders if not any(part.startswith(".") for part in folder.parts)]
+    return f"{sentence}; to read the tables give {' or '.join(map(repr, tables[:3]))}." if tables else f"{sentence}."

@@ -20,8 +20,9 @@ class HuggingFaceImages:
         labels: A column of labels by name; True takes "label" or the like; False wants none.
 
     Raises:
+        NoLabels: `labels` is True and there is no column of them.
         UserError: datasets is not installed; it is a dictionary of splits or a stream; a column is absent or of
-            another type.
+            another type; a label is wrong.
     """
 
     def __init__(self, dataset: Any, column: str | None = None, labels: bool | str = False) -> None:

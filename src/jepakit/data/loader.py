@@ -5,7 +5,9 @@ There is no state: a run resumes at any step by starting there. A decoded set th
 once and then indexed; a larger one is decoded by worker processes as it is needed. Both give equal batches.
 
 One rule for images that cannot be read, in both: the order counts them, and they are dropped from the batch they fall
-into, which is then smaller. So the ids of a batch never depend on which files happen to be broken elsewhere.
+into, which is then smaller. So the ids of a batch never depend on which files happen to be broken elsewhere. A process
+that can read nothing of its share takes its share of the next step of which it can read something, and comes to that
+step again in its turn: it needs no other process for that, so none waits, and a resumed run does the same.
 """
 
 import itertools
@@ -18,18 +20,19 @@ from jepakit.collectives import rank, world_size
 from jepakit.data.decode import Fit
 from jepakit.data.order import Order
 from jepakit.data.reading import (
+    Decoded,
     DecodedSet,
     Decoder,
     Progress,
     decode_all,
     decode_in_workers,
     default_num_workers,
-    unreadable_sentence,
 )
 from jepakit.data.source import ImageSource, Skipped
 from jepakit.types import ImageBatch, UserError
 
 MEMORY_BUDGET = 2 * 2**30
+_LOOK_AHEAD = 32  # steps in a row of which nothing can be read before that is the fault of more than a few files
 
 
 class Loader:
@@ -48,7 +51,7 @@ class Loader:
         progress: Called with the number decoded and the total while a set is decoded once.
 
     Raises:
-        UserError: The batch is larger than the source; in an iteration: not one image of a batch can be read.
+        UserError: The batch is larger than the source; in an iteration: many steps in a row hold no readable one.
     """
 
     def __init__(
@@ -87,31 +90,46 @@ class Loader:
 
     def __iter__(self) -> Iterator[tuple[int, ImageBatch]]:
         place = rank(), world_size()
-        steps = itertools.count(self.start_step)
-        requests = (self.order.share(step, *place).tolist() for step in steps)
-        batches = self._from_memory(requests) if self.in_memory else self._from_workers(requests)
-        yield from enumerate(batches, start=self.start_step)
+        requests = (self.order.share(step, *place).tolist() for step in itertools.count(self.start_step))
+        if self.in_memory:
+            self._decode_once()
+            answers: Iterator[Decoded] = map(self._read, requests)
+        else:
+            answers = decode_in_workers(self.decoder, requests, self.num_workers, self._pin)
+        for step, (image, ids, skipped) in enumerate(answers, start=self.start_step):
+            self._note(skipped)
+            if not ids:
+                image, ids = self._next_readable(step, place)
+            yield step, ImageBatch(image, torch.tensor(ids, dtype=torch.long, pin_memory=self._pin))
 
-    def _from_memory(self, requests: Iterator[list[int]]) -> Iterator[ImageBatch]:
+    def _decode_once(self) -> None:
         if self._decoded is None:
             self._decoded = decode_all(self.decoder, self.num_workers, self._progress)
-            self._skipped = {skip.id: skip for skip in self._decoded.skipped}
-        for wanted in requests:
+            self._note(self._decoded.skipped)
+
+    def _next_readable(self, step: int, place: tuple[int, int]) -> tuple[Tensor, list[int]]:
+        """Return images and ids of the first step from this one on of which this process can read anything."""
+        tried: dict[int, Skipped] = {}
+        for later in range(step, step + _LOOK_AHEAD):
+            image, ids, skipped = self._read(self.order.share(later, *place).tolist())
+            self._note(skipped)
+            if ids:
+                return image, ids
+            tried |= {skip.id: skip for skip in skipped}
+        first = next(iter(tried.values()))
+        raise UserError(
+            f"None of the {len(tried)} images of {_LOOK_AHEAD} steps in a row can be read; the first, {first.name!r}: "
+            f"{first.reason}; mend or remove such files, or use a larger batch."
+        )
+
+    def _read(self, wanted: list[int]) -> Decoded:
+        """Read images in this process: from memory where they are there, else from the source."""
+        if self._decoded is None:
+            image, ids, skipped = self.decoder[wanted]
+        else:
             ids = [index for index in wanted if index not in self._skipped]
-            if not ids:
-                raise self._nothing_readable(wanted)
-            image = self._decoded.images[ids]
-            yield self._batch(image.pin_memory() if self._pin else image, ids)
+            image, skipped = self._decoded.images[ids], [self._skipped[i] for i in wanted if i in self._skipped]
+        return image.pin_memory() if self._pin and ids else image, ids, skipped
 
-    def _from_workers(self, requests: Iterator[list[int]]) -> Iterator[ImageBatch]:
-        for image, ids, skipped in decode_in_workers(self.decoder, requests, self.num_workers, self._pin):
-            self._skipped |= {skip.id: skip for skip in skipped}
-            if not ids:
-                raise self._nothing_readable([skip.id for skip in skipped])
-            yield self._batch(image, ids)
-
-    def _batch(self, image: Tensor, ids: list[int]) -> ImageBatch:
-        return ImageBatch(image, torch.tensor(ids, dtype=torch.long, pin_memory=self._pin))
-
-    def _nothing_readable(self, ids: list[int]) -> UserError:
-        return UserError(unreadable_sentence([self._skipped[index] for index in ids], "images of a batch"))
+    def _note(self, skipped: list[Skipped]) -> None:
+        self._skipped |= {skip.id: skip for skip in skipped}

@@ -20,7 +20,8 @@ def open_source(spec: str | Path, *, labels: bool | str = False, column: str | N
         column: The column of images in a table.
 
     Raises:
-        UserError: There is nothing at the path, nothing that can be read, or no labels where they are asked for.
+        NoLabels: The labels it has are asked for, and it has none.
+        UserError: There is nothing at the path, nothing that can be read, or labels that are wrong.
     """
     if spec == "digits":
         return Digits()
@@ -33,7 +34,7 @@ def open_source(spec: str | Path, *, labels: bool | str = False, column: str | N
         return ParquetImages(path, column=column, labels=labels)
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
         return HuggingFaceImages(path, column=column, labels=labels)
-    if any(path.glob("*.parquet")) and not find_images(path)[0]:
+    if any(path.glob("*.parquet")) and not find_images(path).images:
         return ParquetImages(path, column=column, labels=labels)
     if column is not None or labels not in (False, True, "folder"):
         raise UserError(f"{str(spec)!r} is a folder of images without columns; ask for its labels by 'folder'.")

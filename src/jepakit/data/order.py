@@ -45,7 +45,7 @@ class Order:
         if self.batch_size > self.num_samples:
             raise UserError(
                 f"A batch of {self.batch_size} is more than the {self.num_samples} images there are; "
-                f"use --batch-size {self.num_samples} or less."
+                f"use --training.batch-size {self.num_samples} or less."
             )
 
     def batch(self, step: int) -> Int[Tensor, " b"]:

@@ -5,6 +5,7 @@ be read a row group at a time, which a random order would make thousands of time
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,20 +18,27 @@ from jepakit.data.source import Unreadable
 from jepakit.types import UserError
 
 MEMORY_BUDGET = 8 * 2**30
+_SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+}
 
 
 class ParquetImages:
     """Read encoded images from parquet; a column of Hugging Face's form {bytes, path} does as well as plain bytes.
 
     Args:
-        path: A parquet file, or a folder whose parquet files are read one after the other in the order of their names.
+        path: A parquet file, or a folder whose parquet files are read one after the other in the order of their names;
+            no file may be named after another split (train, validation, test) than the rest.
         column: The column of images; by default "image", else the only one that holds bytes.
         labels: A column of labels by name; True takes "label" or the like; False wants none.
         memory_budget: Most bytes of encoded images to hold.
 
     Raises:
-        UserError: pyarrow is not installed; the path is no parquet; a column is absent or of another type; the images
-            do not fit the budget.
+        NoLabels: `labels` is True and there is no column of them.
+        UserError: pyarrow is not installed; the path is no parquet, or holds several splits; a column is absent or of
+            another type; a label is wrong; the images do not fit the budget.
     """
 
     def __init__(
@@ -115,7 +123,20 @@ def _shards(path: Path) -> list[Path]:
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not files:
         raise UserError(f"The folder {str(path)!r} holds no .parquet file.")
+    splits = {_split_of(file): file.name for file in reversed(files)}
+    if len(splits) > 1:
+        named = ", ".join(f"{split or 'no split named'} ({splits[split]!r})" for split in sorted(splits))
+        raise UserError(
+            f"The folder {str(path)!r} holds files of several splits, {named}; give one of the files, or move each "
+            "split into a folder of its own."
+        )
     return files
+
+
+def _split_of(file: Path) -> str:
+    """Return the split after which a file is named, as in train-00000-of-00002.parquet; "" where it names none."""
+    words = re.split(r"[^a-z]+", file.stem.lower())
+    return " and ".join(sorted({_SPLITS[word] for word in words if word in _SPLITS}))
 
 
 def _open(path: Path) -> Any:

@@ -33,9 +33,19 @@ class Unreadable(Exception):
         return f"{self.name}: {self.reason}"
 
 
+class NoLabels(UserError):
+    """Tell that a source has no labels at all; labels that are there and wrong are any other `UserError`."""
+
+
 @dataclass(frozen=True)
 class Skipped:
-    """Name an image that was left out and say why. `name` is text from outside: escape it where it is shown."""
+    """Name an image that was left out and say why. `name` is text from outside: escape it where it is shown.
+
+    Args:
+        name: The image's name as its source gives it, or how many files of one kind there are.
+        reason: Why, in a few words.
+        id: Its id; -1 for files that are no samples of the source.
+    """
 
     name: str
     reason: str

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from jepakit.evaluation.features import SCALINGS, Scaler
-from jepakit.evaluation.ridge import RIDGE_GRID, left_out_error, penalty_unit
+from jepakit.evaluation.ridge import RIDGE_GRID, left_out_error, penalty_unit, principal_axes
 from jepakit.random import Stream
 from jepakit.types import UserError
 
@@ -116,13 +116,12 @@ def _fit_scaled(
         return scaler(x[block]).double(), F.one_hot(y[block], num_classes).double() - mean_target
 
     centre = torch.stack([rows(block)[0].sum(dim=0) for block in blocks]).sum(dim=0) / n
-    scatter, moments = x.new_zeros(d, d, dtype=torch.float64), x.new_zeros(d, num_classes, dtype=torch.float64)
+    moments = x.new_zeros(d, num_classes, dtype=torch.float64)
     for block in blocks:
         features, targets = rows(block)
-        scatter += (features - centre).T @ (features - centre)
         moments += (features - centre).T @ targets
-    values, axes = torch.linalg.eigh(scatter)
-    values, moments = values.clamp_min(0.0), axes.T @ moments
+    values, axes = _scatter_axes(lambda block: rows(block)[0] - centre, blocks, n, d)
+    moments = axes.T @ moments
     damped = values + penalty_unit(values, d) * torch.tensor(grid, dtype=torch.float64, device=x.device)[:, None]
     error = damped.new_zeros(len(grid))
     for block in blocks:
@@ -133,6 +132,21 @@ def _fit_scaled(
     weight = axes @ (moments / damped[best][:, None])
     left_out = float(error[best]) / (n * num_classes)
     return LinearProbe(scaler, weight.float(), (mean_target - centre @ weight).float(), grid[best], left_out)
+
+
+def _scatter_axes(
+    centred: Callable[[slice], Float64[Tensor, "r d"]], blocks: list[slice], n: int, d: int
+) -> tuple[Float64[Tensor, " k"], Float64[Tensor, "d k"]]:
+    """Return the k = min(n, d) eigenvalues of the scatter matrix of n centred rows, ascending, and their axes."""
+    if n < d:
+        return principal_axes(centred(slice(0, n)))  # smaller than a d by d matrix, so it fits whole
+    features = centred(blocks[0])
+    scatter = features.T @ features
+    for block in blocks[1:]:
+        features = centred(block)
+        scatter += features.T @ features
+    values, axes = torch.linalg.eigh(scatter)
+    return values.clamp_min(0.0), axes
 
 
 def fit_logistic(

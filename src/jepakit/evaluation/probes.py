@@ -11,7 +11,7 @@ from torch import Tensor
 from jepakit.evaluation.arms import Arm
 from jepakit.evaluation.attentive import AttentiveConfig, fit_attentive
 from jepakit.evaluation.features import SCALINGS
-from jepakit.evaluation.intervals import Interval, over_repeats, paired, wilson
+from jepakit.evaluation.intervals import Interval, crossed, over_repeats, paired, wilson
 from jepakit.evaluation.knn import predict_knn
 from jepakit.evaluation.kshot import Rule, draw_labels, kshot_correct
 from jepakit.evaluation.linear import LOGISTIC_GRID, LinearProbe, fit_logistic, fit_ridge
@@ -80,10 +80,14 @@ class Outcome:
         return replace(mean, low=max(0.0, mean.low), high=min(1.0, mean.high))
 
     def gain_over(self, other: "Outcome") -> Interval:
-        """Return the paired difference in accuracy from another arm's outcome of the same probe."""
+        """Return the paired difference in accuracy from another arm's outcome of the same probe.
+
+        It is that of other test items too, not of other label draws alone: a hundred draws on one test set would make
+        any difference look certain.
+        """
         if len(self.correct) == 1:
             return paired(self.correct[0].double(), other.correct[0].double(), "test items")
-        return paired(self.correct.double().mean(dim=1), other.correct.double().mean(dim=1), "label draws")
+        return crossed(self.correct.double() - other.correct.double())
 
 
 @dataclass(frozen=True)

@@ -187,7 +187,8 @@ def _protocol(
         "held-out fifth of the train set. Test labels are only compared with predictions.",
         f"k-shot: {config.num_draws} label draws shared by all arms, rule {config.kshot_rule}; the probe sees the "
         "drawn labels, features are scaled by the unlabelled train set.",
-        "Gains are paired, against the floor with the highest accuracy under the same probe.",
+        "Gains are paired, against the floor with the highest accuracy under the same probe; those of k-shot probes "
+        "hold for other label draws and other test items.",
         "Robustness: probes fitted on clean features, scored on corrupted test images.",
     ]
     return {

@@ -12,7 +12,7 @@ is dimensionless: a ratio of variances, a number of directions, or a run against
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from jepakit.health.measure import Measurements
@@ -37,7 +37,8 @@ class Thresholds:
         variation: Total: variance over mean square of all tokens. A space that starts below it, as a projector may,
             must fall to a fifth of its start.
         shrinkage: Total: standard deviation of all tokens over that of the random start.
-        projector_std: Total: mean standard deviation in the space "projector", where the loss asks for 1.
+        projector_std: Total: mean standard deviation in the space "projector", where the loss asks for 1. It begins far
+            below it, so while training settles it must fall to a fifth of its start.
         across_share: Positional: share of the variance at a position that lies across samples.
         within_share: Per-sample-constant: share of the variance that lies within samples.
         directions: Dimensional: participation ratio, the number of directions that carry the variance.
@@ -97,6 +98,7 @@ def diagnose(
     measurements: Measurements,
     reference: Measurements | None = None,
     thresholds: Thresholds = Thresholds(),
+    is_settling: bool = False,
 ) -> Verdict:
     """Turn measurements into a verdict with its evidence and advice.
 
@@ -105,6 +107,7 @@ def diagnose(
         reference: What `measure` returned for the same method before training, on the same samples; sharpens the
             verdict, since a random start has few directions too.
         thresholds: Where collapse begins.
+        is_settling: Whether training is in its warm-up, in which a projector has yet to open.
 
     Raises:
         UserError: If nothing was measured, or the reference is of other samples.
@@ -120,7 +123,8 @@ def diagnose(
                 f"Ranks depend on the number of samples: space {name!r} was measured on "
                 f"{measurements[name]['num_samples']:.0f}, its reference on {start['num_samples']:.0f}; use one set."
             )
-        signs += _signs(name, measurements[name], start, thresholds)
+        bounds = _settling(thresholds, start) if is_settling and start is not None else thresholds
+        signs += _signs(name, measurements[name], start, bounds)
     collapsed = [sign for sign in signs if sign.ratio < 1.0]
     if collapsed:
         first = min(collapsed, key=lambda sign: COLLAPSES.index(sign.kind))
@@ -138,6 +142,16 @@ def diagnose(
     return Verdict("healthy", True, SENTENCES["healthy"].format(space=names[0]), told, ())
 
 
+def _settling(thresholds: Thresholds, start: Mapping[str, float]) -> Thresholds:
+    """Return thresholds that a projector meets which has not opened yet, but not one that has closed."""
+    return replace(thresholds, projector_std=min(thresholds.projector_std, max(0.2 * _opening(start), 1e-12)))
+
+
+def _opening(m: Mapping[str, float]) -> float:
+    """Return the standard deviation across samples, of one position where there are several."""
+    return max(m["feature_std"], m.get("group_feature_std", 0.0))
+
+
 def _signs(name: str, m: Mapping[str, float], start: Mapping[str, float] | None, t: Thresholds) -> Iterator[_Sign]:
     """Compare one space with every threshold that applies to it."""
     variation, std = m["variation"], m["token_std"]
@@ -150,11 +164,12 @@ def _signs(name: str, m: Mapping[str, float], start: Mapping[str, float] | None,
             f"Only {variation:.2%} of the {name}'s mean square is variation; the rest is one constant embedding.",
         )
     else:
+        opened = _opening(m)
         yield _Sign(
             "total",
             name,
-            m["feature_std"] / t.projector_std,
-            f"The {name}'s standard deviation is {m['feature_std']:.2g}, where the loss asks for 1.",
+            opened / t.projector_std,
+            f"The {name}'s standard deviation is {opened:.2g}, where the loss asks for 1.",
         )
     if start is not None and name != "projector":
         kept = std / max(start["token_std"], 1e-30)

@@ -18,7 +18,8 @@ def load(path: Path | str, *, checkpoint: str = "last", device: str | torch.devi
 
     Args:
         path: The folder.
-        checkpoint: Of a run: `last`, or `healthy` for the latest whose verdict was not collapse.
+        checkpoint: Of a run: `last`, the one to use unless its verdict was a collapse, or `healthy`, the latest that
+            was none.
         device: Where to put the weights.
 
     Raises:
@@ -48,8 +49,19 @@ def _read_run(run: Run, checkpoint: str) -> tuple[dict[str, Any], dict[str, torc
     description = run.config()
     saved = run.load_checkpoint(checkpoint)
     if saved is None:
-        why = "no verdict was better than collapse" if run.checkpoint_path().exists() else "train it first"
-        raise UserError(f"{run.path} has no checkpoint {checkpoint!r}: {why}.")
+        raise UserError(f"{run.path} has no checkpoint {checkpoint!r}: {_why_missing(run)}.")
     tensors, state = saved
     weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
     return description | {"checkpoint": checkpoint, "step": state["step"]}, weights, run.checkpoint_path(checkpoint)
+
+
+def _why_missing(run: Run) -> str:
+    """Return why a run has no such checkpoint."""
+    if not run.checkpoint_path().exists():
+        return "train it first"
+    verdicts = run.verdicts()
+    if not verdicts:
+        return "its health was not measured so far"
+    if any(verdict.get("healthy") for verdict in verdicts):
+        return "it was saved once, but its file is gone"
+    return "no verdict was better than collapse"

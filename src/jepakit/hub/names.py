@@ -1,6 +1,5 @@
 """Map the names in configuration files to classes: one literal table, so that no text from outside chooses code."""
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from jepakit.methods import (
     TransformJEPAConfig,
     VICRegConfig,
 )
+from jepakit.nearest import nearest
 from jepakit.storage import config_from_dict
 from jepakit.types import UserError
 
@@ -33,7 +33,7 @@ def build_method(description: Mapping[str, Any], seed: int, num_steps: int) -> A
     """
     name = str(description.get("class"))
     if name not in METHOD_CONFIGS:
-        nearest = difflib.get_close_matches(name, METHOD_CONFIGS, 1)
-        hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(METHOD_CONFIGS)}."
+        near = nearest(name, METHOD_CONFIGS)
+        hint = f"did you mean {near}?" if near else f"known are {', '.join(METHOD_CONFIGS)}."
         raise UserError(f"The configuration names the method {name!r}, which this version does not have; {hint}")
     return config_from_dict(METHOD_CONFIGS[name], description).build(seed=seed, num_steps=num_steps)

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from jepakit.nn import ConvNetConfig, ResNet9Config, ResNetConfig, ViTConfig
+from jepakit.nn import BackboneConfig, ConvNetConfig, ResNet9Config, ResNetConfig, ViTConfig
 from jepakit.types import UserError
 from jepakit.views import Augment, Preprocess
 
-EncoderConfig = ViTConfig | ResNetConfig | ResNet9Config | ConvNetConfig
+EncoderConfig = ViTConfig | ResNetConfig | ResNet9Config | ConvNetConfig | BackboneConfig
 
 
 def settle(config: Any, encoder: EncoderConfig, preprocess: Preprocess, **views: Augment) -> None:
@@ -20,8 +20,13 @@ def settle(config: Any, encoder: EncoderConfig, preprocess: Preprocess, **views:
         views: Views to settle, by field name.
 
     Raises:
-        UserError: The encoder's images are not square.
+        UserError: The encoder's images are not square, or it is of a class that could not be loaded again.
     """
+    if not isinstance(encoder, EncoderConfig):
+        raise UserError(
+            f"an encoder of type {type(encoder).__name__} cannot be written down and loaded again; give a ViTConfig, "
+            "ResNetConfig, ConvNetConfig, TimmConfig or HuggingFaceConfig, or a subclass of jepakit.nn.BackboneConfig."
+        )
     if isinstance(encoder, ViTConfig):
         preprocess = replace(preprocess, image_size=square_size(encoder))
     preprocess = replace(preprocess, channels=encoder.in_channels)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from jepakit.jepa import EncodeThenIndex, Objective
-from jepakit.nn import ConvNet, Projector, ResNet, ResNet9, SharedTarget, ViT
+from jepakit.nn import AdaptedEncoder, ConvNet, Projector, ResNet, ResNet9, SharedTarget, ViT
 from jepakit.views import View
 
 
@@ -25,7 +25,7 @@ class MultiViewMethod(EncodeThenIndex):
 
     def __init__(
         self,
-        encoder: ViT | ResNet | ResNet9 | ConvNet,
+        encoder: ViT | ResNet | ResNet9 | ConvNet | AdaptedEncoder,
         projector_dims: tuple[int, ...],
         objective: Objective,
         seed: int,

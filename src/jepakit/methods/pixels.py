@@ -8,7 +8,8 @@ It stands here so that "predict the representation, not the raw input" is someth
 but the target is shared with the JEPAs of this folder.
 
 Source: He et al. 2021, "Masked Autoencoders Are Scalable Vision Learners" (arXiv 2111.06377). Deviations: the decoder
-is I-JEPA's predictor, which sees the same context; masks and views are whatever the recipe gives the JEPA beside it.
+is I-JEPA's predictor, which sees the same context; masks and views are whatever the recipe gives the JEPA beside it;
+patches are divided by the deviation over n numbers, not n - 1.
 """
 
 from dataclasses import dataclass

@@ -1,10 +1,11 @@
 """VICReg: two views of an image have one embedding; variance and covariance terms keep the space open.
 
     z_v   = projector(mean token of encoder(view v))
-    loss  = i * mse(z_1, z_2) + v * sum over views of hinge(std) + c * sum over views of covariance
+    loss  = i * mse(z_1, z_2) + v * mean over views of hinge(std) + c * mean over views of covariance
 
 Source: Bardes, Ponce and LeCun 2022, "VICReg" (arXiv 2105.04906), equations 1-6, as in EB-JEPA's image example (Terver
-et al. 2026). Deviations: variance and covariance are means over the views, so their weights count for both together.
+et al. 2026). Deviations: variance and covariance are means over the views where the paper adds them, so the default
+weights 25, 25 and 1 are the paper's 25, 12.5 and 0.5; both views pass BatchNorm together.
 """
 
 from dataclasses import dataclass, replace

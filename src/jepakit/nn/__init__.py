@@ -5,6 +5,9 @@ from jepakit.nn.adapters import adapt as adapt
 from jepakit.nn.adapters import timm_encoder as timm_encoder
 from jepakit.nn.attention import CrossAttention as CrossAttention
 from jepakit.nn.attention import SelfAttention as SelfAttention
+from jepakit.nn.backbones import BackboneConfig as BackboneConfig
+from jepakit.nn.backbones import HuggingFaceConfig as HuggingFaceConfig
+from jepakit.nn.backbones import TimmConfig as TimmConfig
 from jepakit.nn.batchnorm import BatchNorm as BatchNorm
 from jepakit.nn.batchnorm import convert_batchnorm as convert_batchnorm
 from jepakit.nn.block import MLP as MLP

@@ -12,6 +12,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from jepakit.nn.batchnorm import convert_batchnorm
 from jepakit.types import UserError
 
 
@@ -87,7 +88,7 @@ def adapt(
     channels_last: bool | None = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> AdaptedEncoder:
-    """Wrap a module, a timm model or a Hugging Face model as an encoder.
+    """Wrap a module, a timm model or a Hugging Face model as an encoder; its BatchNorms become exact over processes.
 
     Args:
         module: Returns (b, d), (b, n, d), (b, d, h, w), (b, h, w, d) or a record with `last_hidden_state` of one of
@@ -112,6 +113,7 @@ def adapt(
     width = _read_width(module) if embedding_dim is None else embedding_dim
     if width is None:
         raise UserError(f"cannot tell the width of {type(module).__name__}'s output; pass embedding_dim to adapt.")
+    module = convert_batchnorm(module)
     if num_prefix_tokens is None and isinstance(getattr(module, "num_prefix_tokens", None), int):
         num_prefix_tokens = int(module.num_prefix_tokens)  # type: ignore[arg-type]
     if channels_last is None:

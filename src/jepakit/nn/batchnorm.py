@@ -25,11 +25,20 @@ class BatchNorm(_BatchNorm):
     """
 
     def forward(self, x: Float[Tensor, "b d *rest"]) -> Float[Tensor, "b d *rest"]:
-        """Normalise `x`; in training the running statistics move on."""
+        """Normalise `x`; in training the running statistics move on.
+
+        Raises:
+            UserError: `x` has other channels, or is one value a channel, of which there are no statistics.
+        """
+        self._check_input_dim(x)
         uses_batch = self.training or self.running_mean is None
+        if uses_batch and world_size() == 1 and x.numel() == x.shape[1]:
+            raise UserError(
+                f"BatchNorm learns from at least two values a channel, got shape {tuple(x.shape)}, a batch of one "
+                "image; use a larger batch."
+            )
         if world_size() == 1 or not uses_batch:
             return super().forward(x)
-        self._check_input_dim(x)
         with torch.autocast(x.device.type, enabled=False):
             wide = x if x.dtype == torch.float64 else x.float()
             axes = [axis for axis in range(x.ndim) if axis != 1]
@@ -73,9 +82,11 @@ def convert_batchnorm(module: nn.Module) -> nn.Module:
     """Replace every torch BatchNorm in `module` (itself too) by `BatchNorm`, keeping its parameters, buffers and mode.
 
     Works in place and returns the module, or its replacement where it is a BatchNorm itself. Call it before the
-    optimizer is made or after: the parameters stay the same objects.
+    optimizer is made or after: the parameters stay the same objects. Subclasses of torch's (such as timm's, which hold
+    an activation too) stay as they are, with statistics of each process alone.
     """
-    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm):
+    if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm):
+        assert isinstance(module, _BatchNorm)
         return _converted(module)
     for name, child in module.named_children():
         setattr(module, name, convert_batchnorm(child))

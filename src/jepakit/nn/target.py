@@ -31,8 +31,8 @@ class Target(nn.Module, ABC):
     """Map an input to the tokens that a predictor has to predict.
 
     Args:
-        head: What is done to the tokens before they are predicted: `normalise_tokens`, a `Whitening`, a `Projector`;
-            None for nothing.
+        head: What is done to the tokens before they are predicted: `normalise_tokens`, a `Whitening`; of a shared
+            target also a `Projector`; None for nothing.
 
     Attributes:
         shared: Whether the targets are the live encoder's own tokens, so that gradient flows through them.
@@ -94,14 +94,15 @@ class EMATarget(Target):
         head: See `Target`.
 
     Raises:
-        UserError: If the weights are kept in less than float32: 1 - m is below bfloat16's resolution.
+        UserError: If the weights are kept in less than float32 (1 - m is below bfloat16's resolution), or the head has
+            weights, which nothing would train.
 
     Source: Assran et al. 2023, I-JEPA (arXiv 2301.08243), section 3; Grill et al. 2020, BYOL (arXiv 2006.07733).
     Deviations: none.
     """
 
     def __init__(self, encoder: nn.Module, schedule: Callable[[int], float], head: TokenMap | None = normalise_tokens):
-        super().__init__(head)
+        super().__init__(_without_weights(head))
         self._live = (encoder,)  # a tuple, because nn.Module would register a bare module a second time
         self.encoder = copy.deepcopy(encoder).requires_grad_(False)
         self.schedule = schedule
@@ -130,10 +131,13 @@ class FrozenTarget(Target):
     Args:
         module: Maps (b, c, h, w) to tokens; copied, so that a live encoder given here stays trainable.
         head: See `Target`.
+
+    Raises:
+        UserError: The head has weights, which nothing would train.
     """
 
     def __init__(self, module: nn.Module, head: TokenMap | None = normalise_tokens):
-        super().__init__(head)
+        super().__init__(_without_weights(head))
         self.module = copy.deepcopy(module).requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "FrozenTarget":
@@ -147,6 +151,15 @@ class FrozenTarget(Target):
         """Encode the whole input with the frozen weights, without gradient."""
         tokens: Tensor = self.module(x)
         return tokens
+
+
+def _without_weights(head: TokenMap | None) -> TokenMap | None:
+    if isinstance(head, nn.Module) and any(True for _ in head.parameters()):
+        raise UserError(
+            f"a target without gradient cannot have a head with weights, such as this {type(head).__name__}; "
+            "give normalise_tokens, a Whitening or None, or take a SharedTarget."
+        )
+    return head
 
 
 def _check_precision(parameters: Sequence[Tensor]) -> None:

@@ -83,7 +83,7 @@ def small_vicreg() -> ImageRecipe:
 
 def small_ijepa() -> ImageRecipe:
     """Learn small images by predicting whitened embeddings of hidden patches, targets from a moving average."""
-    method = IJEPAConfig(**_MASKED, distance="mse", momentum=0.99, target_depth=0, target_norm="whiten")
+    method = IJEPAConfig(**_MASKED, distance="mse", momentum=0.99, target_norm="whiten")
     return _recipe("small-ijepa", method, muon_ratio=4.0)
 
 

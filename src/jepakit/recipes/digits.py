@@ -86,7 +86,7 @@ def digits_vicreg() -> ImageRecipe:
 
 def digits_ijepa() -> ImageRecipe:
     """Learn digits by predicting whitened embeddings of hidden patches, targets from a moving average."""
-    method = IJEPAConfig(**_MASKED, distance="mse", momentum=0.99, target_depth=0, target_norm="whiten")
+    method = IJEPAConfig(**_MASKED, distance="mse", momentum=0.99, target_norm="whiten")
     return _recipe("digits-ijepa", method, muon_ratio=4.0)
 
 

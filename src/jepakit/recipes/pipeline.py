@@ -17,10 +17,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from jepakit.collectives import rank
-from jepakit.data import ImageSource, Loader, Skipped, read_all
+from jepakit.collectives import gather, rank
+from jepakit.data import ImageSource, Loader, Skipped, overlooked, read_all
 from jepakit.recipes.config import ImageRecipe
-from jepakit.recipes.splits import Sources, open_sources
+from jepakit.recipes.splits import Sources, open_sources, refuse_too_large
 from jepakit.storage import Run, config_to_dict, read_json, write_json
 from jepakit.training import Trainer, TrainingResult
 from jepakit.training.distributed import process_group
@@ -72,20 +72,33 @@ def train(recipe: ImageRecipe, out: Path | str, progress: Progress | None = None
         if recipe.training.compile:
             compile_networks(method)
         channels, size = method.preprocess.channels, recipe.data.stored_size
+        refuse_too_large(sources, recipe.data, channels)  # rather than once training is done
         loader = _loader(recipe, sources, channels)
         health, _, skipped = read_all(sources.health, channels, size, recipe.training.num_workers)
-        if is_main:
-            run.claim(config_to_dict(recipe))  # a run that cannot begin leaves no configuration behind
-            write_json(run.file("env.json"), environment(device))
-            note_skipped(run, skipped)
-        monitor = Monitor(*health_inputs(method, health.to(device)))
+        monitor = Monitor(*health_inputs(method, health.to(device)), num_settling=recipe.training.warmup_steps)
         trainer = Trainer(
             method, recipe.training, run, loader.from_step, monitor=monitor, progress=progress or Silent()
         )
-        result = trainer.fit()
         if is_main:
-            note_skipped(run, loader.skipped)
+            run.claim(config_to_dict(recipe))  # a run that cannot begin leaves no configuration behind
+            write_json(run.file("env.json"), environment(device))
+            note_skipped(run, skipped + overlooked(sources.train))
+        result = _fit(trainer, loader)
     return Trained(method, result, sources, is_main)
+
+
+def _fit(trainer: Trainer, loader: Loader) -> TrainingResult:
+    """Train, and note the files that any process could not read; where training fails, those this one has met."""
+    is_main = rank() == 0
+    try:
+        result = trainer.fit()
+    finally:
+        if is_main:
+            note_skipped(trainer.run, loader.skipped)
+    everywhere = [skip for met in gather(loader.skipped) for skip in met]
+    if is_main:
+        note_skipped(trainer.run, everywhere)
+    return result
 
 
 def train_in_memory(
@@ -104,13 +117,13 @@ def train_in_memory(
         KeyboardInterrupt: Training was interrupted: a half-trained method is not passed off as a trained one.
         UserError: There are too few images, or a loss was not finite.
     """
-    steps = num_steps or recipe.training.num_steps
+    steps = recipe.training.num_steps if num_steps is None else num_steps
     training = replace(
         recipe.training,
         num_steps=steps,
-        batch_size=batch_size or min(recipe.training.batch_size, len(source)),
+        batch_size=min(recipe.training.batch_size, len(source)) if batch_size is None else batch_size,
         warmup_steps=min(recipe.training.warmup_steps, steps // 10),
-        decay_steps=min(recipe.training.decay_steps, steps // 5),
+        decay_steps=min(recipe.training.decay_steps, max(1, steps // 5)),
         log_every=steps,
         save_every_s=math.inf,
     )
@@ -160,11 +173,11 @@ def health_inputs(
 
 
 def note_skipped(run: Run, skipped: list[Skipped]) -> None:
-    """Add files that could not be read to those that the report names, each once."""
+    """Add files that were not read to those that the report names, each once."""
     path = run.file("skipped.json")
-    noted: list[dict[str, str]] = read_json(path) if path.exists() else []
+    noted = read_json(path) if path.exists() else []
     found = [{"name": skip.name, "reason": skip.reason} for skip in skipped]
-    write_json(path, noted + [skip for skip in found if skip not in noted])
+    write_json(path, list({(entry["name"], entry["reason"]): entry for entry in noted + found}.values()))
 
 
 def environment(device: torch.device) -> dict[str, Any]:

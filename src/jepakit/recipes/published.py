@@ -1,7 +1,9 @@
-"""Published settings, number for number, for machines that can hold them.
+"""Published settings for machines that can hold them; where ours differ, each recipe says how.
 
 They are here to be read, compared and run on a cluster; parameter counts and schedules are tested against the facts.
-On small data they do poorly: I-JEPA reached 34% on Imagenette in a public sweep (stable-pretraining, 2026).
+All learn from every image of `--data.train`, so probes need `--data.probe` and `--data.test`. All deviate in one thing:
+images are kept as squares of `stored_size`, cut from the middle, and views are cropped from those, not from the whole
+picture. On small data they do poorly: I-JEPA reached 34% on Imagenette in a public sweep (stable-pretraining, 2026).
 """
 
 from dataclasses import replace
@@ -32,7 +34,7 @@ def _ijepa(name: str, encoder: ViTConfig, predictor_depth: int, num_steps: int, 
     return ImageRecipe(
         recipe=name,
         method=method,
-        data=ImageData(train="imagenet", stored_size=256),
+        data=ImageData(train="imagenet", labels="none", stored_size=256),
         training=TrainingConfig(
             num_steps=num_steps,
             batch_size=2048,
@@ -95,7 +97,7 @@ def lejepa_vitl14() -> ImageRecipe:
             projector_dims=(2048, 2048, 64),
             sigreg_weight=mixed.sigreg / mixed.prediction,
         ),
-        data=ImageData(train="imagenet", stored_size=256),
+        data=ImageData(train="imagenet", labels="none", stored_size=256),
         training=TrainingConfig(
             num_steps=steps,
             batch_size=512,
@@ -111,7 +113,11 @@ def lejepa_vitl14() -> ImageRecipe:
 
 
 def cifar10_ebjepa() -> ImageRecipe:
-    """EB-JEPA's CIFAR-10 setting: ResNet-18 with the small-image stem, VICReg, 300 epochs; 90.1% linear reported."""
+    """EB-JEPA's CIFAR-10 setting: ResNet-18 with the small-image stem, VICReg, 300 epochs; 90.1% linear reported.
+
+    Its weights 1, 1 and 80 are of terms that add both views, the covariance as a mean over pairs of dimensions. Not as
+    published: AdamW at 1e-3 with clipping as ever in place of LARS at 0.3, and a warm-up from zero.
+    """
     steps = 50_000 // 256
     augment = Augment(
         image_size=32,
@@ -127,11 +133,14 @@ def cifar10_ebjepa() -> ImageRecipe:
         augment=augment,
         preprocess=Preprocess(image_size=32, mean=(0.491, 0.482, 0.447), std=(0.247, 0.243, 0.262)),
         projector_dims=(2048, 2048, 2048),
+        invariance_weight=1.0,
+        variance_weight=2.0,
+        covariance_weight=2 * 80 / 2047,
     )
     return ImageRecipe(
         recipe="cifar10-ebjepa",
         method=method,
-        data=ImageData(train="images", stored_size=32),
+        data=ImageData(train="images", labels="none", stored_size=32),
         training=TrainingConfig(
             num_steps=300 * steps,
             batch_size=256,

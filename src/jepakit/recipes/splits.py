@@ -12,9 +12,23 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from jepakit.data import ImageSource, LabelledImages, Skipped, Subset, open_source, read_all, read_labelled, split
+from jepakit.data import (
+    ImageSource,
+    LabelledImages,
+    NoLabels,
+    Skipped,
+    Subset,
+    open_source,
+    overlooked,
+    read_all,
+    read_labelled,
+    split,
+)
 from jepakit.recipes.config import ImageData
 from jepakit.types import UserError
+
+MAX_PROBE_BYTES = 16 * 2**30
+"""Most bytes of decoded labelled images: probes hold them all in memory, and features beside them."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +86,18 @@ def open_sources(data: ImageData) -> Sources:
 
 
 def _open_train(data: ImageData) -> ImageSource:
-    """Open the training images, with their labels where these are to be probed by; `auto` takes what it finds."""
+    """Open the training images, with their labels where these are to be probed by; `auto` takes those there are.
+
+    Labels that are there and wrong are an error even so: without them no test split would be kept from training.
+    """
     if data.probe is not None or data.labels == "none":
         return open_source(data.train, labels=False, column=data.column)
     if data.labels != "auto":
         return open_source(data.train, labels=data.labels, column=data.column)
     try:
         source = open_source(data.train, labels=True, column=data.column)
-    except UserError:
-        source = open_source(data.train, labels=False, column=data.column)
+    except NoLabels:
+        return open_source(data.train, labels=False, column=data.column)
     if source.class_names is not None and len(source.class_names) < 2:  # one folder of images is no class
         return open_source(data.train, labels=False, column=data.column)
     return source
@@ -118,11 +135,32 @@ def read_health(sources: Sources, data: ImageData, channels: int, num_workers: i
     return read_all(sources.health, channels, data.stored_size, num_workers)[0]
 
 
+def refuse_too_large(sources: Sources, data: ImageData, channels: int) -> None:
+    """Refuse labelled images that would not fit into memory, before any is decoded.
+
+    Raises:
+        UserError: They are more than `MAX_PROBE_BYTES`; it says how many and what to do.
+    """
+    num = sum(len(source) for source in (sources.probe, sources.test) if source is not None)
+    size = num * channels * data.stored_size**2
+    if size > MAX_PROBE_BYTES:
+        raise UserError(
+            f"The {num} labelled images would fill {size / 2**30:.1f} GiB at {data.stored_size} x {data.stored_size} "
+            f"pixels, more than the {MAX_PROBE_BYTES / 2**30:.0f} GiB that probes may take; use a smaller "
+            "--data.stored-size or a smaller labelled set (--data.probe), or do without labels (--data.labels none)."
+        )
+
+
 def read_probing(sources: Sources, data: ImageData, channels: int, num_workers: int, *, final: bool) -> Probing | None:
-    """Decode the labelled images: train and test where `final`, else train and development; None without labels."""
+    """Decode the labelled images: train and test where `final`, else train and development; None without labels.
+
+    Raises:
+        UserError: They are too many to hold in memory.
+    """
     train, test = sources.probe, sources.test
     if train is None or test is None:
         return None
+    refuse_too_large(sources, data, channels)
     if not final:
         assert train.labels is not None
         fit_idx, dev_idx = split(train.labels, data.dev_fraction, data.split_seed + 1)
@@ -130,4 +168,5 @@ def read_probing(sources: Sources, data: ImageData, channels: int, num_workers: 
     learnt, skipped = read_labelled(train, channels, data.stored_size, num_workers)
     asked, skipped_too = read_labelled(test, channels, data.stored_size, num_workers)
     asked = asked.with_classes(learnt.class_names)
-    return Probing(learnt, asked, "test" if final else "dev", skipped + skipped_too)
+    skipped += skipped_too + overlooked(train) + overlooked(test)
+    return Probing(learnt, asked, "test" if final else "dev", skipped)

@@ -1,11 +1,11 @@
 """Find recipes by name in one literal table, or in a user's own file where the path is given outright."""
 
-import difflib
 import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from jepakit.nearest import nearest
 from jepakit.recipes import cifar, digits, published
 from jepakit.recipes.config import ImageRecipe
 from jepakit.types import UserError
@@ -41,8 +41,10 @@ def find_recipe(name: str) -> Callable[[], ImageRecipe]:
     path, colon, function = name.rpartition(":")
     if colon and path.endswith(".py"):
         return _from_file(Path(path), function)
-    nearest = difflib.get_close_matches(name, RECIPES, 1, cutoff=0.4)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(RECIPES)}."
+    if name.endswith(".py"):
+        raise UserError(f"{name!r} is a file; name the function in it that returns the recipe, as in {name}:function.")
+    near = nearest(name, RECIPES, cutoff=0.4)
+    hint = f"did you mean {near!r}?" if near else f"known are {', '.join(RECIPES)}."
     raise UserError(f"There is no recipe {name!r}; {hint}")
 
 
@@ -58,8 +60,8 @@ def _from_file(path: Path, function: str) -> Callable[[], ImageRecipe]:
     recipe = vars(module).get(function)
     if not callable(recipe):
         defined = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-        nearest = difflib.get_close_matches(function, defined, 1)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
+        near = nearest(function, defined)
+        hint = f"; did you mean {near!r}?" if near else "."
         raise UserError(f"{path} defines no function {function!r}{hint}")
 
     def build() -> ImageRecipe:

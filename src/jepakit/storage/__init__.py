@@ -2,6 +2,7 @@
 
 from jepakit.storage.atomic import append_line as append_line
 from jepakit.storage.atomic import read_json as read_json
+from jepakit.storage.atomic import read_object as read_object
 from jepakit.storage.atomic import write_atomically as write_atomically
 from jepakit.storage.atomic import write_json as write_json
 from jepakit.storage.config import config_from_dict as config_from_dict

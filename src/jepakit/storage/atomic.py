@@ -5,11 +5,13 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from jepakit.types import UserError
+
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -22,11 +24,10 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     Raises:
         UserError: The disk is full or the folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary: Path | None = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _temporary(path)
         write(temporary)
         _flush(temporary)
         temporary.chmod(0o666 & ~_umask())
@@ -40,8 +41,32 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
             ) from error
         raise
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+        if temporary is not None:
+            with contextlib.suppress(FileNotFoundError):
+                temporary.unlink()
+
+
+@contextlib.contextmanager
+def naming_folder(folder: Path) -> Iterator[None]:
+    """Name the folder, rather than a file of ours that nobody knows, where making one in it is not allowed.
+
+    Raises:
+        UserError: It is not allowed.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NOT_ALLOWED:
+            raise UserError(f"The folder {folder} cannot be written to: {error.strerror}.") from error
+        raise
+
+
+def _temporary(path: Path) -> Path:
+    """Make an empty file beside `path`."""
+    with naming_folder(path.parent):
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    os.close(handle)
+    return Path(name)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -64,6 +89,18 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} is not valid JSON: {error}.") from error
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object that a file holds.
+
+    Raises:
+        UserError: The file is missing, is no JSON, or holds another kind of value.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise UserError(f"{path} must hold a JSON object of settings, got a {type(value).__name__}.")
+    return value
+
+
 def append_line(path: Path, value: Any) -> None:
     """Append `value` as one line of JSON; readers ignore a last line without its line end."""
     with path.open("a", encoding="utf-8") as file:
@@ -71,11 +108,23 @@ def append_line(path: Path, value: Any) -> None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the complete lines of a JSON-lines file; empty where there is no file."""
+    """Return the objects in the complete lines of a JSON-lines file; empty where there is no file.
+
+    A damaged line is left out, as in the report, which counts them: a log is not worth a run that cannot go on.
+    """
     if not path.exists():
         return []
-    complete = path.read_text(encoding="utf-8").rpartition("\n")[0]
-    return [json.loads(line) for line in complete.split("\n") if line]
+    complete = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")[0]
+    rows = [_object(line) for line in complete.split("\n")]
+    return [row for row in rows if row is not None]
+
+
+def _object(line: str) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -1,12 +1,12 @@
 """Turn nested frozen dataclasses into JSON and back, refusing unknown keys with the nearest known name."""
 
 import dataclasses
-import difflib
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from jepakit.nearest import nearest
 from jepakit.types import UserError
 
 T = TypeVar("T")
@@ -28,6 +28,9 @@ def config_to_dict(config: Any) -> Any:
 def config_from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
     """Rebuild a config of class `cls` from what `config_to_dict` gave.
 
+    A field takes the dataclasses of its annotation and their subclasses, so that no text from outside chooses code that
+    was not imported already.
+
     Raises:
         UserError: A key is unknown, or the class noted in the file is not one that the field accepts.
     """
@@ -36,8 +39,8 @@ def config_from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
     given = {key: value for key, value in values.items() if key != "class"}
     for key in given:
         if key not in known:
-            nearest = difflib.get_close_matches(key, known, 1)
-            hint = f"; did you mean {nearest[0]!r}?" if nearest else f"; known are {', '.join(sorted(known))}."
+            near = nearest(key, known)
+            hint = f"; did you mean {near!r}?" if near else f"; known are {', '.join(sorted(known))}."
             raise UserError(f"{cls.__name__} has no setting {key!r}{hint}")
     return cls(**{key: _rebuild(hints[key], value) for key, value in given.items()})
 
@@ -60,11 +63,14 @@ def _rebuild(hint: Any, value: Any) -> Any:
     """Return `value` as the annotation asks: dataclasses rebuilt, JSON lists as tuples."""
     if isinstance(value, Mapping) and "class" in value:
         candidates: list[Any] = [c for c in _alternatives(hint) if dataclasses.is_dataclass(c)]
-        for candidate in candidates:
+        for candidate in candidates + [sub for c in candidates for sub in c.__subclasses__()]:
             if candidate.__name__ == value["class"]:
                 return config_from_dict(candidate, value)
         accepted = ", ".join(c.__name__ for c in candidates) or "no dataclass"
-        raise UserError(f"The stored class {value['class']!r} does not fit here (accepted: {accepted}).")
+        raise UserError(
+            f"The stored class {value['class']!r} does not fit here (accepted: {accepted}); if it is yours, import the "
+            "module that defines it first."
+        )
     if isinstance(value, list):
         inner = [a for option in _alternatives(hint) for a in typing.get_args(option) if a is not Ellipsis]
         return tuple(_rebuild(inner[min(i, len(inner) - 1)] if inner else Any, v) for i, v in enumerate(value))

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jepakit.storage.atomic import read_json, write_json
+from jepakit.storage.atomic import read_object, write_json
 from jepakit.storage.tensors import load_tensors, save_tensors
 from jepakit.types import UserError
 
@@ -57,4 +57,4 @@ def read_model(path: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     folder = Path(path)
     if not (folder / "config.json").exists():
         raise UserError(f"{folder} holds no saved model: it has no config.json.")
-    return read_json(folder / "config.json"), load_tensors(folder / "model.safetensors")[0]
+    return read_object(folder / "config.json"), load_tensors(folder / "model.safetensors")[0]

@@ -1,13 +1,26 @@
 """Say how to train: how long, how fast, in what precision, and when to save and look."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from jepakit.nn.schedules import Constant, Cosine, WarmupCosine, WarmupStableDecay
 from jepakit.types import UserError
 
 Schedule = Callable[[int], float]
+
+_RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
+    (("num_steps", "batch_size", "accumulation", "log_every"), lambda n: n >= 1, "at least 1"),
+    (("warmup_steps", "decay_steps", "health_every", "save_every_s", "num_workers"), lambda n: n >= 0, "at least 0"),
+    (("learning_rate", "muon_ratio"), lambda x: 0 < x < math.inf, "above 0 and finite"),
+    (("initial_learning_rate", "final_learning_rate"), lambda x: 0 <= x < math.inf, "at least 0 and finite"),
+    (("weight_decay",), lambda x: 0 <= x < math.inf, "at least 0 and finite"),
+    (("final_weight_decay",), lambda x: x is None or 0 <= x < math.inf, "at least 0 and finite, or None"),
+    (("betas",), lambda pair: len(pair) == 2 and all(0 <= x < 1 for x in pair), "two numbers from 0 to below 1"),
+    (("clip_norm",), lambda x: x is None or x > 0, "above 0, or None, which clips nothing"),
+)
+"""What each number must be: the settings, the rule, and the rule in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,17 +77,25 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be trained with."""
-        for name in ("num_steps", "batch_size", "accumulation", "log_every"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        for names, is_fine, words in _RULES:
+            for name in names:
+                if not is_fine(getattr(self, name)):
+                    raise UserError(f"{name} must be {words}, got {getattr(self, name)}.")
         if self.batch_size < 2 * self.accumulation:
             raise UserError(
                 f"batch_size {self.batch_size} cut into {self.accumulation} parts leaves fewer than 2 images a part; "
                 "statistics over a batch need at least 2."
             )
         if self.warmup_steps + self.decay_steps > self.num_steps:
+            both = "--training.warmup-steps and --training.decay-steps"
             raise UserError(
-                f"warmup_steps {self.warmup_steps} + decay_steps {self.decay_steps} exceed num_steps {self.num_steps}."
+                f"warmup_steps {self.warmup_steps} + decay_steps {self.decay_steps} exceed num_steps {self.num_steps}; "
+                f"lower them with {both if self.decay_steps else '--training.warmup-steps'}."
+            )
+        if self.schedule == "wsd" and self.decay_steps == 0:
+            raise UserError(
+                "schedule wsd needs decay_steps of at least 1, got 0; set it with --training.decay-steps, or take "
+                "--training.schedule cosine."
             )
 
     def learning_rate_schedule(self) -> Schedule:

@@ -6,7 +6,7 @@ losses stay tensors until a log point.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
@@ -50,6 +50,19 @@ class TrainingResult:
             raise KeyboardInterrupt
 
 
+class NonFiniteError(UserError):
+    """A loss or gradient that was not finite ended training.
+
+    Args:
+        sentence: Which term, at which step, and what to do.
+        is_main: Whether this process is the one that writes.
+    """
+
+    def __init__(self, sentence: str, is_main: bool):
+        super().__init__(sentence)
+        self.is_main = is_main
+
+
 class Trainer:
     """Train one method in one run directory, going on exactly where the last checkpoint ended.
 
@@ -85,20 +98,22 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
         self.num_images = 0
+        self.health = ""
         self._saved_at = time.perf_counter()
 
     def fit(self) -> TrainingResult:
         """Train to the configured number of steps, or until a signal; returns where it stands.
 
         Raises:
-            UserError: A loss or gradient was not finite (which term, at which step), or the disk is full.
+            NonFiniteError: A loss or gradient was not finite (which term, at which step).
+            UserError: The disk is full, or the checkpoint is of another architecture.
         """
         self._resume()
         interrupt = Interrupt()
         with ExitStack() as stack:
             stack.enter_context(interrupt.watching())
             stack.callback(self.progress.close)
-            self._measure_health()
+            self._begin()
             wrapped = wrap(self.method)
             self._saved_at = time.perf_counter()
             start, logged_step = time.perf_counter(), self.step
@@ -107,7 +122,7 @@ class Trainer:
                 self.step = step + 1
                 self.num_images += len(batch)
                 if self._is_log_point() or (interrupt and self._stops_alone()):
-                    self._refuse_non_finite(batch)
+                    self._refuse_non_finite()
                     interval_s = time.perf_counter() - start
                     self.seconds += interval_s
                     self._log(output, norm, interval_s, self.step - logged_step)
@@ -117,6 +132,17 @@ class Trainer:
                     if stop:
                         break
         return TrainingResult(self.step, self.seconds, interrupt.signal_number)
+
+    def _begin(self) -> None:
+        """Measure fresh weights, with which later ones are compared, and say what accumulation does to statistics."""
+        if self.step == 0:
+            self._measure_health()
+        parts = self.config.accumulation
+        if rank() == 0 and parts > 1 and self.step < self.config.num_steps:
+            self.progress.say(
+                f"Batches of {self.config.batch_size} are cut into {parts} parts: statistics over a batch (SIGReg, "
+                f"variance, covariance, BatchNorm) are those of a part of {self.config.batch_size // parts}."
+            )
 
     def _is_log_point(self) -> bool:
         """Return whether this step's losses are read, which waits for the device."""
@@ -139,7 +165,7 @@ class Trainer:
     def _update(self, wrapped: nn.Module, batch: ImageBatch, step: int) -> tuple[StepOutput, Tensor]:
         """Do one optimizer step over a batch, cut into parts where gradients are accumulated."""
         self.method.train()
-        parts = self.config.accumulation
+        parts, outputs = self.config.accumulation, []
         for part in range(parts):
             sync = nullcontext() if part + 1 == parts or wrapped is self.method else wrapped.no_sync()  # type: ignore[operator]
             share = ImageBatch(batch.image.tensor_split(parts)[part], batch.id.tensor_split(parts)[part])
@@ -147,23 +173,30 @@ class Trainer:
                 with autocast(self.config.precision, self.device):
                     output: StepOutput = wrapped(share, step)
                 (output.loss / parts).backward()
+            outputs.append(StepOutput(output.loss.detach(), output.terms, output.energy.detach()))
+        output = _average(outputs)
         norm = self.optimizer.step(step, output.loss, output.terms)
         self.method.after_step(step)
         return output, norm
 
-    def _refuse_non_finite(self, batch: ImageBatch) -> None:
-        """Stop if a step since the last log point was not finite; weights and checkpoint are those before it."""
+    def _refuse_non_finite(self) -> None:
+        """Stop if a step since the last log point was not finite, with the last checkpoint's state, if there is one."""
         failure = self.optimizer.failure()
         if failure is None:
             return
         culprits = [n for n, v in failure.items() if not math.isfinite(v)]
         context = {name: value if math.isfinite(value) else str(value) for name, value in failure.items()}
-        ids = {"ids_of_the_step_that_noticed": batch.id.tolist()}
-        write_json(self.run.file(f"artifacts/non-finite-{rank()}.json"), context | ids)
-        raise UserError(
-            f"Step {int(failure['step'])} was not finite (term {', '.join(culprits) or 'loss'}); the weights were not "
-            f"touched by it and the last checkpoint is sound. Its terms are in {self.run.file('artifacts')}; try a "
-            "lower learning rate, clip_norm, or precision fp32."
+        step = int(failure["step"])
+        _, batch = next(iter(self.batches(step)))  # that step's, not those of the one at which this is noticed
+        write_json(self.run.file(f"artifacts/non-finite-{rank()}.json"), context | {"ids": batch.id.tolist()})
+        # the update changed nothing, but a moving average and running statistics went on
+        saved = checkpoint.restore(self.run, self.method, self.optimizer)
+        kept = f"the checkpoint of step {saved['step']} is sound" if saved else "no checkpoint was saved before it"
+        raise NonFiniteError(
+            f"Step {step} was not finite (term {', '.join(culprits) or 'loss'}); {kept}. "
+            f"Its terms and ids are in {self.run.file('artifacts')}; try a lower learning rate, clip_norm, or "
+            "precision fp32, with a new --out.",
+            is_main=rank() == 0,
         )
 
     def _log(self, output: StepOutput, norm: Tensor, interval_s: float, num_steps: int) -> None:
@@ -182,7 +215,7 @@ class Trainer:
         if rank() == 0:
             finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
             self.run.log({"kind": "train"} | finite)
-            self.progress.update(row, self.config.num_steps)
+            self.progress.update(row | {"health": self.health}, self.config.num_steps)
 
     def _keep(self, force: bool) -> None:
         """Measure health and save when they are due; a health measurement is always followed by a checkpoint."""
@@ -202,10 +235,9 @@ class Trainer:
         if self.monitor is None:
             return None
         before = self.run.metrics("health")
-        if any(row["step"] == self.step for row in before):
-            return None  # a resumed run has this measurement already
         reference = before[0]["spaces"] if before and before[0]["step"] == 0 else None
         report = self.monitor.measure(self.method, self.step, reference)
+        self.health = report.verdict.kind if self.step > 0 else ""
         if rank() == 0:
             self.run.log(report.row())
             self.progress.say(report.sentence())
@@ -219,4 +251,15 @@ class Trainer:
             return
         self.step, self.seconds, self.num_images = state["step"], state["seconds"], state["num_images"]
         self.run.rewind(self.step)
+        verdicts = [row["verdict"]["kind"] for row in self.run.metrics("health") if "verdict" in row]
+        self.health = verdicts[-1] if verdicts else ""
         self.progress.say(f"Going on from step {self.step} of {self.config.num_steps} ({self.run.path}).")
+
+
+def _average(parts: Sequence[StepOutput]) -> StepOutput:
+    """Return mean loss and mean terms over a step's parts, in which a NaN of any part shows, and all energies."""
+    if len(parts) == 1:
+        return parts[0]
+    terms = {name: torch.stack([part.terms[name] for part in parts]).mean() for name in parts[0].terms}
+    loss = torch.stack([part.loss for part in parts]).mean()
+    return StepOutput(loss, terms, torch.cat([part.energy for part in parts]))

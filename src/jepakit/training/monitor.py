@@ -44,11 +44,18 @@ class Monitor:
     Args:
         images: Prepared held-out images.
         views: Prepared augmented views of the same images, for alignment and LiDAR; None leaves these out.
+        num_settling: Steps of the warm-up, in which a projector that has not opened yet is no collapse.
     """
 
-    def __init__(self, images: Float[Tensor, "b c h w"], views: Float[Tensor, "b v c h w"] | None = None):
+    def __init__(
+        self,
+        images: Float[Tensor, "b c h w"],
+        views: Float[Tensor, "b v c h w"] | None = None,
+        num_settling: int = 0,
+    ):
         self.images = images
         self.views = views
+        self.num_settling = num_settling
 
     @torch.no_grad()
     def measure(self, method: Any, step: int, reference: Measurements | None = None) -> HealthReport:
@@ -61,14 +68,13 @@ class Monitor:
         """
         was_training = method.training
         method.eval()
-        chunks = [method.spaces(part.to(method.dtype)) for part in self.images.split(_CHUNK)]
-        spaces = {name: torch.cat([chunk[name].float() for chunk in chunks]) for name in chunks[0]}
-        views = None if self.views is None else {"encoder": self._encode_views(method)}
+        spaces = self._spaces(method, self.images)
+        each = [] if self.views is None else [self._spaces(method, view) for view in self.views.unbind(dim=1)]
         method.train(was_training)
-        values = measure(spaces, views)
-        return HealthReport(step, values, diagnose(values, reference))
+        pooled = {name: torch.stack([view[name].mean(dim=1) for view in each], dim=1) for name in spaces if each}
+        values = measure(spaces, pooled)
+        return HealthReport(step, values, diagnose(values, reference, is_settling=step < self.num_settling))
 
-    def _encode_views(self, method: Any) -> Float[Tensor, "b v d"]:
-        assert self.views is not None
-        each = [method.encode(view.to(method.dtype)).float() for view in self.views.unbind(dim=1)]
-        return torch.stack(each, dim=1)
+    def _spaces(self, method: Any, images: Float[Tensor, "b c h w"]) -> dict[str, Float[Tensor, "b g _"]]:
+        chunks = [method.spaces(part.to(method.dtype)) for part in images.split(_CHUNK)]
+        return {name: torch.cat([chunk[name].float() for chunk in chunks]) for name in chunks[0]}

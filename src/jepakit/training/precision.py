@@ -11,13 +11,20 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     """Return the device called `name`; `auto` is this process's GPU where there is one, else the CPU.
 
     Raises:
-        UserError: A GPU is asked for and none is there.
+        UserError: The name is not of a CPU or a GPU, or of a GPU that is not there.
     """
     if name == "auto":
         return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
+        raise UserError(f"--training.device must be auto, cpu, cuda or cuda:NUMBER, got {name!r}.")
+    if kind == "cuda" and not torch.cuda.is_available():
         raise UserError(
             f"Device {name!r} was asked for, but torch {torch.__version__} sees no GPU; use --training.device cpu."
+        )
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise UserError(
+            f"Device {name!r} was asked for, but there are {torch.cuda.device_count()} GPUs, from cuda:0 on."
         )
     return torch.device(name)
 

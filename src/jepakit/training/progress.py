@@ -2,15 +2,15 @@
 
 import sys
 from collections.abc import Mapping
-from typing import Protocol, TextIO, runtime_checkable
+from typing import Any, Protocol, TextIO, runtime_checkable
 
 
 @runtime_checkable
 class Progress(Protocol):
     """What the loop tells: a logged row, or a sentence."""
 
-    def update(self, row: Mapping[str, float], num_steps: int) -> None:
-        """Show the row of a log point."""
+    def update(self, row: Mapping[str, Any], num_steps: int) -> None:
+        """Show the row of a log point, and under `health` the kind of the last verdict, if there is one."""
         ...
 
     def say(self, sentence: str) -> None:
@@ -25,7 +25,7 @@ class Progress(Protocol):
 class Silent:
     """Show nothing."""
 
-    def update(self, row: Mapping[str, float], num_steps: int) -> None:
+    def update(self, row: Mapping[str, Any], num_steps: int) -> None:
         """Ignore the row."""
 
     def say(self, sentence: str) -> None:
@@ -41,8 +41,8 @@ class Lines:
     def __init__(self, file: TextIO | None = None):
         self.file = file or sys.stderr
 
-    def update(self, row: Mapping[str, float], num_steps: int) -> None:
-        """Write step, throughput, time left and loss terms."""
+    def update(self, row: Mapping[str, Any], num_steps: int) -> None:
+        """Write step, throughput, time left, loss terms and health."""
         self.say(f"step {int(row['step'])}/{num_steps}  {describe(row, num_steps)}")
 
     def say(self, sentence: str) -> None:
@@ -72,7 +72,7 @@ class Bar:
         self.task = self.bar.add_task("training", total=None, words="")
         self.bar.start()
 
-    def update(self, row: Mapping[str, float], num_steps: int) -> None:
+    def update(self, row: Mapping[str, Any], num_steps: int) -> None:
         """Move the bar and refresh its words."""
         self.bar.update(self.task, total=num_steps, completed=row["step"], words=describe(row, num_steps))
 
@@ -92,11 +92,12 @@ def make_progress(quiet: bool = False) -> Progress:
     return Bar() if sys.stderr.isatty() else Lines()
 
 
-def describe(row: Mapping[str, float], num_steps: int) -> str:
-    """Return throughput, time left and loss terms of a row in words."""
+def describe(row: Mapping[str, Any], num_steps: int) -> str:
+    """Return throughput, time left, loss terms and health of a row in words."""
     left_s = (num_steps - row["step"]) * row["seconds_per_step"]
     terms = "  ".join(f"{name[5:]} {value:.4g}" for name, value in row.items() if name.startswith("term/"))
-    return f"{row['images_per_s']:,.0f} images/s  {duration(left_s)} left  loss {row['loss']:.4g}  {terms}"
+    health = f"  health {row['health'].replace('_', ' ')}" if row.get("health") else ""
+    return f"{row['images_per_s']:,.0f} images/s  {duration(left_s)} left  loss {row['loss']:.4g}  {terms}{health}"
 
 
 def duration(seconds: float) -> str:
