@@ -10,7 +10,7 @@ demo: .venv/.base
 	$(BIN)/jepakit demo
 
 test: .venv/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 check: .venv/.dev
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """Check shape annotations while tests run, keep every test to one thread, and share one tiny trained run."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import torch
 from jaxtyping import install_import_hook
 
 sys.path.insert(0, str(Path(__file__).parent))
-install_import_hook("jepakit", "typechecking.check")
+if os.environ.get("JEPAKIT_TEST_SHAPES") != "0":  # as in tools/breaks.py
+    install_import_hook("jepakit", "typechecking.check")
 torch.set_num_threads(1)
 
 

@@ -57,6 +57,15 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+def test_who_opened_a_file_before_reads_it_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"first")
+    with path.open("rb") as reader:
+        write_atomically(path, lambda temporary: temporary.write_bytes(b"the next"))
+        assert reader.read() == b"first"
+    assert path.read_bytes() == b"the next"
+
+
 def test_a_full_disk_is_one_sentence_and_the_old_file_survives(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
