@@ -28,9 +28,9 @@ breaks: .venv/.dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	touch $@
 
-.venv/.dev: .venv/.base
+.venv/.dev: .venv/bin/pip pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	touch $@
+	touch .venv/.base $@
 
 clean:
 	rm -rf .venv runs

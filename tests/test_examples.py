@@ -1,10 +1,18 @@
-"""The examples run: a bare loop, Lightning, and the Hugging Face Trainer, each for a few steps."""
+"""The examples run: the README's lines, a bare loop, Lightning, and the Hugging Face Trainer, each for a few steps."""
+
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from scripts import ROOT, script
+from tiny_runs import quick_scoring, tiny
 from torch import nn
 
+from jepakit import recipes
 from jepakit.health import diagnose, measure
 from jepakit.jepa import JEPA
 
@@ -27,6 +35,21 @@ def test_every_example_is_tried_here() -> None:
     names = {path.stem for path in (ROOT / "examples").glob("*.py")}
     assert names == {"bare_loop", "with_lightning", "with_hugging_face_trainer"}
     assert all("python examples/" in (ROOT / f"examples/{name}.py").read_text() for name in names)
+
+
+def test_the_readme_s_python_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (lines,) = re.findall(r"```python\n(.+?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(recipes, "find_recipe", lambda name: partial(tiny, name))
+    Image.new("RGB", (40, 30), "red").save("photo.png")
+    names: dict[str, Any] = {}
+    with quick_scoring():
+        exec(lines, names)
+    assert names["z"].shape == (1, names["model"].encoder.embedding_dim)
+    assert names["e"].shape == (1,)
+    assert "ridge random init 0." in capsys.readouterr().out
 
 
 def test_a_bare_loop() -> None:

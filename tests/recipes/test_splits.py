@@ -51,6 +51,15 @@ def test_the_test_split_is_stratified_and_depends_on_its_seed_alone() -> None:
     assert names(other.test) != names(sources.test)
 
 
+@pytest.mark.parametrize("setting", ["test_fraction", "dev_fraction"])
+@pytest.mark.parametrize("share", [0.0, 1.2, 1e-9])
+def test_a_share_that_leaves_nothing_is_refused_before_training_and_names_its_setting(
+    setting: str, share: float
+) -> None:
+    with pytest.raises(UserError, match=rf"data\.{setting}: .*leaves one of two parts of 1\d+ samples empty"):
+        open_sources(replace(DIGITS, **{setting: share}))
+
+
 def test_the_development_split_is_cut_from_the_probes_training_part() -> None:
     sources = open_sources(DIGITS)
     dev, final = (read_probing(sources, DIGITS, 1, 0, final=final) for final in (False, True))

@@ -45,7 +45,7 @@ def demo(out: Path | str = "runs/demo", *, quick: bool = False, progress: Progre
     start, run = time.perf_counter(), Run(out)
     trained = train(recipe, run.path, progress)
     trained_s = max(time.perf_counter() - start, trained.result.seconds)  # of an earlier call, if that did the work
-    report = finish(trained, recipe, run, final=True, probes=("ridge", "knn", "kshot"))
+    report = finish(trained, recipe, run, final=True, probes=("ridge", "knn", "kshot"), progress=progress)
     if trained.result.interrupted_by is not None:
         raise KeyboardInterrupt(trained.result.interrupted_by)
     evaluation = read_json(run.file("evaluation.json"))

@@ -87,7 +87,7 @@ def split(
     num = samples if isinstance(samples, int) else len(samples)
     num_test = round(num * test_fraction)
     if not 0 < num_test < num:
-        raise UserError(f"A test fraction of {test_fraction} leaves one part of {num} samples empty; choose another.")
+        raise UserError(f"A share of {test_fraction} leaves one of two parts of {num} samples empty; choose another.")
     classes = torch.zeros(num, dtype=torch.long) if isinstance(samples, int) or not stratified else samples.long().cpu()
     draws = Stream(seed, "split").bits(0, torch.arange(num), 1)[:, 0]
     counts = torch.bincount(classes)

@@ -5,11 +5,11 @@ the development split, which is cut from the probes' training part. Sources are 
 decoded, so a file that cannot be read never moves another image across a border.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from jepakit.data import (
@@ -48,14 +48,18 @@ class Sources:
     Args:
         train: Images to learn from, without those held out.
         health: Held-out images without labels.
-        probe: Labelled images from which the probes learn; None without labels.
+        probe: Labelled images from which the probes learn for final scores; None without labels.
         test: The labelled test split; None without labels.
+        fitting: The part of `probe` from which they learn while choices are made; None without labels.
+        dev: The rest of `probe`, on which choices are made; None without labels.
     """
 
     train: Subset
     health: Subset
-    probe: ImageSource | None
-    test: ImageSource | None
+    probe: ImageSource | None = None
+    test: ImageSource | None = None
+    fitting: Subset | None = None
+    dev: Subset | None = None
 
 
 def open_sources(data: ImageData) -> Sources:
@@ -74,15 +78,32 @@ def open_sources(data: ImageData) -> Sources:
     if probe is None and test is not None:
         raise UserError(f"data.test is {data.test!r}, but there are no labels to fit probes by; give --data.probe.")
     if probe is not None and test is None:
-        assert probe.labels is not None
-        fit_idx, test_idx = split(probe.labels, data.test_fraction, data.split_seed)
+        fit_idx, test_idx = _cut(probe, data.split_seed, test_fraction=data.test_fraction)
         kept = fit_idx if probe is whole else kept
         probe, test = Subset(probe, fit_idx), Subset(probe, test_idx)
     num_health = min(data.num_health, len(kept) // 5)
     if num_health < 2:
         raise UserError(f"{data.train} has {len(kept)} images to learn from; at least 10 are needed.")
     rest, health = split(len(kept), num_health / len(kept), data.split_seed)
-    return Sources(Subset(whole, kept[rest]), Subset(whole, kept[health]), probe, test)
+    sources = Sources(Subset(whole, kept[rest]), Subset(whole, kept[health]))
+    if probe is None:
+        return sources
+    fit_idx, dev_idx = _cut(probe, data.split_seed + 1, dev_fraction=data.dev_fraction)
+    return replace(sources, probe=probe, test=test, fitting=Subset(probe, fit_idx), dev=Subset(probe, dev_idx))
+
+
+def _cut(source: ImageSource, seed: int, **setting: float) -> tuple[Int[Tensor, " k"], Int[Tensor, " m"]]:
+    """Split a labelled source by the one setting that is given.
+
+    Raises:
+        UserError: One of the parts would be empty; it names the setting.
+    """
+    ((name, fraction),) = setting.items()
+    assert source.labels is not None
+    try:
+        return split(source.labels, fraction, seed)
+    except UserError as error:
+        raise UserError(f"data.{name}: {error}") from error
 
 
 def _open_train(data: ImageData) -> ImageSource:
@@ -157,14 +178,10 @@ def read_probing(sources: Sources, data: ImageData, channels: int, num_workers: 
     Raises:
         UserError: They are too many to hold in memory.
     """
-    train, test = sources.probe, sources.test
+    train, test = (sources.probe, sources.test) if final else (sources.fitting, sources.dev)
     if train is None or test is None:
         return None
     refuse_too_large(sources, data, channels)
-    if not final:
-        assert train.labels is not None
-        fit_idx, dev_idx = split(train.labels, data.dev_fraction, data.split_seed + 1)
-        train, test = Subset(train, fit_idx), Subset(train, dev_idx)
     learnt, skipped = read_labelled(train, channels, data.stored_size, num_workers)
     asked, skipped_too = read_labelled(test, channels, data.stored_size, num_workers)
     asked = asked.with_classes(learnt.class_names)
