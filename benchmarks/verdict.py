@@ -121,13 +121,13 @@ def ijepa(momentum: float, final_momentum: float) -> Build:
     ).build(seed, steps)
 
 
-def ijepa_of_stem() -> Build:
-    """Return I-JEPA as the small-data recipes have it: a cosine stem, whose whitened tokens are the targets."""
+def ijepa_whitened() -> Build:
+    """Return I-JEPA as the small-data recipes have it: a cosine stem, and targets whitened over the batch."""
 
     def build(size: int, channels: int, seed: int, steps: int) -> Any:
         parts = masked(size, channels)
         parts["encoder"] = replace(parts["encoder"], stem="cosine")
-        return IJEPAConfig(**parts, target_norm="whiten", target_depth=0).build(seed, steps)
+        return IJEPAConfig(**parts, target_norm="whiten").build(seed, steps)
 
     return build
 
@@ -167,7 +167,7 @@ class PooledOverPositions(IJEPASIGReg):
 
     def regularized(self, target_tokens: Float[Tensor, "b n d"], step: int) -> Mapping[str, Float[Tensor, "b g d"]]:
         """Return every token as a sample of its own."""
-        return {"encoder": rearrange(target_tokens, "b n d -> (b n) 1 d")}
+        return {"target": rearrange(target_tokens, "b n d -> (b n) 1 d")}
 
 
 class EveryTokenTheMean(IJEPASIGReg):
@@ -184,7 +184,7 @@ class EveryTokenTheMean(IJEPASIGReg):
             weight=tokens.new_ones(b * n),
             sample=torch.arange(b).repeat_interleave(n),
             group=torch.arange(n).repeat(b),
-            spaces={"encoder": mean[:, :1]},
+            spaces={"target": mean[:, :1]},
         )
 
 
@@ -196,7 +196,7 @@ def spoilt(cls: type[IJEPASIGReg], weight: float, regularizer: Any = None) -> Bu
         with seeded_init(seed, "weights"):
             method = cls(config, seed)
         if regularizer is not None:
-            term = Term("encoder", regularizer, weight)
+            term = Term("target", regularizer, weight)
             method.objective = replace(method.objective, terms={"regularizer": term})
         return method
 
@@ -226,7 +226,7 @@ CASES = (
     ),
     Case("ijepa-sigreg, one direction", "digits", "dimensional", spoilt(IJEPASIGReg, 10.0, one_direction), sets=True),
     Case("pixels", "digits", "healthy", pixels),
-    Case("ijepa of the stem", "digits", "healthy", ijepa_of_stem()),
+    Case("ijepa, whitened", "digits", "healthy", ijepa_whitened()),
     Case("ijepa-sigreg, projector", "digits", "healthy", ijepa_sigreg(3.0, (128, 32))),
     Case("ijepa-sigreg, projector, no regularizer", "digits", "total", ijepa_sigreg(0.0, (128, 32))),
     Case("transform", "digits", "healthy", transform()),
@@ -238,7 +238,7 @@ CASES = (
     Case("vicreg, no covariance", "digits", "dimensional", vicreg(0.0)),
     Case("ijepa-sigreg", "cifar", "healthy", ijepa_sigreg()),
     Case("lejepa", "cifar", "healthy", lejepa()),
-    Case("ijepa of the stem", "cifar", "healthy", ijepa_of_stem()),
+    Case("ijepa, whitened", "cifar", "healthy", ijepa_whitened()),
     Case("transform", "cifar", "healthy", transform()),
     Case("ijepa-sigreg, no regularizer", "cifar", "total", ijepa_sigreg(0.0)),
     Case("ijepa-sigreg, pooled", "cifar", "positional", spoilt(PooledOverPositions, 2.0)),

@@ -1,0 +1,45 @@
+"""The benchmarks stand on the package as it is: each can be imported, and what they train takes a step."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+from scripts import ROOT, script
+
+from jepakit.recipes import find_recipe
+from jepakit.types import ImageBatch
+
+NAMES = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
+VERDICT = script("benchmarks/verdict.py")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_benchmark_tells_its_command(name: str) -> None:
+    module = script(f"benchmarks/{name}.py")
+    assert f"python benchmarks/{name}.py" in (module.__doc__ or "")
+    assert callable(module.main)
+
+
+@pytest.mark.parametrize("case", VERDICT.CASES, ids=lambda case: f"{case.name} on {case.data}")
+def test_a_case_of_the_verdicts_trains_and_is_measured(case: object) -> None:
+    size, channels = {"digits": (8, 1), "cifar": (12, 3)}[case.data]  # type: ignore[attr-defined]
+    images = torch.randint(0, 256, (16, channels, size, size), dtype=torch.uint8)
+    method = case.build(size, channels, 0, 2)  # type: ignore[attr-defined]
+    assert bool(method(ImageBatch(images, torch.arange(16)), 0).loss.isfinite())
+    assert all(values["num_samples"] == 16 for values in VERDICT.health(method, images).values())
+
+
+def test_methods_set_side_by_side_differ_in_length_alone() -> None:
+    cifar = script("benchmarks/cifar10.py")
+    for name in cifar.METHODS:
+        recipe = cifar.recipe_for(name, Path("data"), 1, 100)
+        assert recipe.method == find_recipe(name)().method
+        assert (recipe.seed, recipe.training.num_steps, recipe.training.warmup_steps) == (1, 100, 10)
+
+
+def test_settings_of_the_selector_can_be_built() -> None:
+    selector = script("benchmarks/selector.py")
+    for name, rate in itertools.product(selector.METHODS, selector.FACTORS):
+        recipe = selector.recipe_for(name, rate, 10.0)
+        assert recipe.method.build(seed=0, num_steps=2).config == recipe.method
