@@ -1,6 +1,7 @@
 """Ask whether a number that needs no labels can choose between runs: its rank correlation with a probe's accuracy.
 
     python benchmarks/selector.py                   # about 12 minutes on one core; a rerun reads what it has
+    python benchmarks/selector.py --methods DIR     # and the runs of cifar10.py --recipe all --out DIR, if it has run
 
 Three methods on the digits, each with nine settings (learning rate and strength of the regularizer, a tenth to
 tenfold), trained briefly. Each run's last health measurement on held-out images without labels stands against the
@@ -24,7 +25,7 @@ from jepakit.recipes.grid import run_grid
 from jepakit.recipes.pipeline import train
 from jepakit.recipes.scoring import score
 from jepakit.recipes.splits import read_probing
-from jepakit.storage import Run
+from jepakit.storage import Run, read_json
 
 METHODS = {
     "digits-transform": "sigreg_weight",
@@ -68,18 +69,29 @@ def main() -> None:
     """Print, for each measure, its rank correlation with accuracy within each method and over all runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/selector"))
-    out = parser.parse_args().out
-    cells = {}
+    parser.add_argument("--methods", type=Path, help="folder of records of cifar10.py")
+    given = parser.parse_args()
+    out, cells = given.out, {}
     for name, rate, strength in itertools.product(METHODS, FACTORS, FACTORS):
         key = f"{name}-rate={rate}-strength={strength}"
         cells[key] = partial(cell, recipe_for(name, rate, strength), out / "runs" / key)
     records = run_grid(cells, out, print)
     for key, record in records.items():
         print(f"{key:48} {100 * record['accuracy']:5.1f}")
-    print(f"\n{'rank correlation of':22}" + "".join(f"{name:>20}" for name in [*METHODS, "all runs"]))
+    chosen = {name: [r for key, r in records.items() if key.startswith(name)] for name in METHODS}
+    chosen["all these"] = list(records.values())
+    if given.methods is not None:
+        chosen["cifar10.py"] = [of_method(read_json(path)) for path in sorted(given.methods.glob("small-*.json"))]
+    print(f"\n{'rank correlation of':22}" + "".join(f"{name:>20}" for name in chosen))
     for measure in MEASURES:
-        chosen = [[r for key, r in records.items() if key.startswith(name)] for name in [*METHODS, ""]]
-        print(f"{measure:22}" + "".join(f"{correlation(part, measure):20.2f}" for part in chosen))
+        print(f"{measure:22}" + "".join(f"{correlation(part, measure):20.2f}" for part in chosen.values()))
+
+
+def of_method(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record of cifar10.py in the form of ours: its accuracy is the linear probe's."""
+    scores = record["evaluation"]["scores"]
+    accuracy = next(s["value"] for s in scores if (s["name"], s["arm"]) == ("ridge", "jepa"))
+    return {"accuracy": accuracy, "measures": record["health"]["spaces"]["encoder"]}
 
 
 def correlation(records: list[dict[str, Any]], measure: str) -> float:
