@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from tiny_runs import quick_scoring, tiny, write_images
+from tiny_runs import quick_rule, quick_scoring, tiny, write_images
 
 import jepakit
 from jepakit import cli
@@ -310,13 +310,17 @@ def set_verdict(run: Path, healthy: bool) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def test_a_collapsed_checkpoint_is_not_used_without_a_word(
-    capsys: pytest.CaptureFixture[str], tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from tiny_runs import quick_rule
-
+@pytest.fixture
+def two_runs(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Give two copies of a run, which `compare` scores quickly."""
     monkeypatch.setattr("jepakit.commands.comparison.EvaluationConfig", quick_rule)
-    folder, other = (shutil.copytree(tiny_run, tmp_path / name) for name in ("run", "other"))
+    return shutil.copytree(tiny_run, tmp_path / "run"), shutil.copytree(tiny_run, tmp_path / "other")
+
+
+def test_a_collapsed_checkpoint_is_not_used_without_a_word(
+    capsys: pytest.CaptureFixture[str], two_runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder, other = two_runs
     set_verdict(other, healthy=True)
     set_verdict(folder, healthy=False)
     Run(folder).mark_healthy()
@@ -363,12 +367,9 @@ def test_a_training_that_ends_in_a_collapse_says_so_in_its_last_line(
 
 
 def test_final_scores_of_an_unfinished_run_are_warned_of(
-    capsys: pytest.CaptureFixture[str], tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], two_runs: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    from tiny_runs import quick_rule
-
-    monkeypatch.setattr("jepakit.commands.comparison.EvaluationConfig", quick_rule)
-    folder, other = (shutil.copytree(tiny_run, tmp_path / name) for name in ("run", "other"))
+    folder, other = two_runs
     set_verdict(folder, healthy=True)
     set_verdict(other, healthy=True)
     config = json.loads((folder / "config.json").read_text())
@@ -428,8 +429,6 @@ def test_evaluate_embed_and_compare_say_what_they_did_and_where(
     told = capsys.readouterr().out
     assert "Embedded 5 images in 16 dimensions" in told
     assert "skipped 0/000.png: the file is empty" in told
-    from tiny_runs import quick_rule
-
     monkeypatch.setattr("jepakit.commands.comparison.EvaluationConfig", quick_rule)
     assert run(["compare", str(folder), str(other), "--out", str(tmp_path / "page.html")]) == 0
     told = capsys.readouterr().out

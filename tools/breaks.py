@@ -6,6 +6,7 @@ meanwhile: decorating the whole package takes longer than most of these tests.
 """
 
 import argparse
+import importlib
 import os
 import shutil
 import sys
@@ -65,13 +66,8 @@ def main() -> int:
 
 def import_once() -> None:
     """Import what is slow to import and not ours; each test run is a fork of this process."""
-    import hypothesis
-    import matplotlib.figure
-    import pytest
-    import sklearn.linear_model
-    import torch._dynamo
-
-    assert hypothesis and matplotlib and pytest and sklearn and torch
+    for name in ("hypothesis", "matplotlib.figure", "pytest", "sklearn.linear_model", "torch._dynamo"):
+        importlib.import_module(name)
 
 
 def copy_house(copy: Path) -> Path:
