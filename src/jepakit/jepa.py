@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from jepakit.collectives import weighted_mean
 from jepakit.nn.target import Target
 from jepakit.storage import config_from_dict, config_to_dict, load_weights, read_model, save_model
-from jepakit.types import Hidden, ImageBatch, Prediction, StepOutput, UserError
+from jepakit.types import Batch, Hidden, ImageBatch, Prediction, StepOutput, UserError
 from jepakit.views import Preprocess, View
 
 Distance = Callable[[Float[Tensor, "r d"], Float[Tensor, "r d"]], Float[Tensor, " r"]]
@@ -119,12 +119,12 @@ class JEPA(nn.Module, ABC):
         """Return the number format of the weights, in which prepared inputs come."""
         return next(self.encoder.parameters()).dtype
 
-    def forward(self, batch: ImageBatch, step: int) -> StepOutput:
+    def forward(self, batch: Batch, step: int) -> StepOutput:
         """Predict and score one batch; `step` selects the random draws."""
         return self.objective(self.predict(batch, step), step, len(batch))
 
     @abstractmethod
-    def predict(self, batch: ImageBatch, step: int) -> Prediction:
+    def predict(self, batch: Any, step: int) -> Prediction:
         """Hide, encode, predict; what the objective, the energy and the report read."""
 
     @abstractmethod

@@ -9,7 +9,7 @@ Shape alphabet (annotations, einops strings and docstrings all use these letters
 Video is `b t c h w` at every public border. Counts are `num_x`, sizes `x_dim`, seconds `x_s`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -41,6 +41,57 @@ class ImageBatch:
     def to(self, device: torch.device | str) -> "ImageBatch":
         """Move both tensors to `device` without waiting for the copy."""
         return ImageBatch(self.image.to(device, non_blocking=True), self.id.to(device, non_blocking=True))
+
+    def parts(self, num: int) -> list["ImageBatch"]:
+        """Cut the batch into parts of nearly equal size."""
+        return [ImageBatch(*part) for part in zip(self.image.tensor_split(num), self.id.tensor_split(num), strict=True)]
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """Hold clips of `t` frames, the actions between them, and the stable id of each clip.
+
+    Args:
+        frames: Source pixels.
+        action: What was done between each frame and the next.
+        id: On which every random draw about a clip depends.
+    """
+
+    frames: UInt8[Tensor, "b t c h w"]
+    action: Float[Tensor, "b _ a"]
+    id: Int[Tensor, " b"]
+
+    def __len__(self) -> int:
+        return self.frames.shape[0]
+
+    def to(self, device: torch.device | str) -> "ClipBatch":
+        """Move all tensors to `device` without waiting for the copy."""
+        return ClipBatch(*(part.to(device, non_blocking=True) for part in (self.frames, self.action, self.id)))
+
+    def parts(self, num: int) -> list["ClipBatch"]:
+        """Cut the batch into parts of nearly equal size."""
+        split = (part.tensor_split(num) for part in (self.frames, self.action, self.id))
+        return [ClipBatch(*part) for part in zip(*split, strict=True)]
+
+
+@runtime_checkable
+class Batch(Protocol):
+    """What the training loop knows of a batch."""
+
+    @property
+    def id(self) -> Int[Tensor, " b"]:
+        """Return the stable id of each sample."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """Move to `device`."""
+        ...
+
+    def parts(self, num: int) -> Sequence["Batch"]:
+        """Cut into parts of nearly equal size."""
+        ...
 
 
 @dataclass(frozen=True)

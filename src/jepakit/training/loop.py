@@ -25,9 +25,9 @@ from jepakit.training.monitor import Monitor
 from jepakit.training.optimizer import Optimizer
 from jepakit.training.precision import autocast
 from jepakit.training.progress import Progress, Silent
-from jepakit.types import ImageBatch, StepOutput, UserError
+from jepakit.types import Batch, StepOutput, UserError
 
-Batches = Callable[[int], Iterator[tuple[int, ImageBatch]]]
+Batches = Callable[[int], Iterator[tuple[int, Batch]]]
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Trainer:
         """Return whether this process may leave between log points: alone it may, in a group all leave together."""
         return torch.distributed.is_available() and not torch.distributed.is_initialized()
 
-    def _remaining(self) -> Iterator[tuple[int, ImageBatch]]:
+    def _remaining(self) -> Iterator[tuple[int, Batch]]:
         """Yield every batch that is still to come, on the device."""
         if self.step >= self.config.num_steps:
             return
@@ -162,13 +162,12 @@ class Trainer:
             if step + 1 >= self.config.num_steps:
                 return
 
-    def _update(self, wrapped: nn.Module, batch: ImageBatch, step: int) -> tuple[StepOutput, Tensor]:
+    def _update(self, wrapped: nn.Module, batch: Batch, step: int) -> tuple[StepOutput, Tensor]:
         """Do one optimizer step over a batch, cut into parts where gradients are accumulated."""
         self.method.train()
         parts, outputs = self.config.accumulation, []
-        for part in range(parts):
+        for part, share in enumerate(batch.parts(parts)):
             sync = nullcontext() if part + 1 == parts or wrapped is self.method else wrapped.no_sync()  # type: ignore[operator]
-            share = ImageBatch(batch.image.tensor_split(parts)[part], batch.id.tensor_split(parts)[part])
             with sync:
                 with autocast(self.config.precision, self.device):
                     output: StepOutput = wrapped(share, step)
