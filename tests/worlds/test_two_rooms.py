@@ -1,0 +1,142 @@
+"""TwoRooms: the published physics and pictures, walls that hold, and bumps that depend on seed, episode and step alone."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jepakit.types import UserError
+from jepakit.worlds import TwoRooms, TwoRoomsState
+from jepakit.worlds.two_rooms import ARENA, CLEARANCE, DOOR_Y, WALL_X, in_wall
+
+FIXED = TwoRooms("fixed")
+
+
+def room(x: float, y: float, wall_x: int = 32, door_y: int = 18) -> TwoRoomsState:
+    one = torch.ones(1, dtype=torch.long)
+    return TwoRoomsState(torch.tensor([[x, y]], dtype=torch.float32), wall_x * one, door_y * one, 0 * one)
+
+
+def moved(x: float, y: float, dx: float, dy: float) -> tuple[float, float]:
+    position = FIXED.step(room(x, y), torch.tensor([[dx, dy]], dtype=torch.float32)).position[0]
+    return float(position[0]), float(position[1])
+
+
+def test_in_the_open_an_action_is_a_displacement() -> None:
+    assert moved(10, 20, 2, -3) == (12, 17)
+    assert moved(30, 18, 4, 0) == (34, 18)  # through the door
+
+
+@pytest.mark.parametrize(
+    ("start", "action", "axis", "wall", "inward"),
+    [
+        ((5, 30), (-3, 0), 0, 4, 1),
+        ((59, 30), (3, 0), 0, 60, -1),
+        ((10, 5), (0, -3), 1, 4, 1),
+        ((10, 59), (0, 3), 1, 60, -1),
+        ((30, 40), (2, 0), 0, 31, -1),  # the wall from the left
+        ((34, 40), (-2, 0), 0, 33, 1),
+        ((32, 15), (0, -2), 1, 14, 1),  # in the door, against its posts
+        ((32, 21), (0, 2), 1, 22, -1),
+    ],
+)
+def test_a_bump_leaves_the_dot_at_least_a_little_inside(
+    start: tuple[float, float], action: tuple[float, float], axis: int, wall: float, inward: float
+) -> None:
+    away = inward * (moved(*start, *action)[axis] - wall)
+    assert CLEARANCE - 1e-4 <= away < 4 * 0.5
+
+
+def test_bumps_scatter_as_half_a_normal_distribution_of_half_a_pixel() -> None:
+    num = 20000
+    position = torch.tensor([[5.0, 40.0]]).expand(num, 2)
+    rooms = torch.ones(num, dtype=torch.long)
+    after = FIXED.step(
+        TwoRoomsState(position, 32 * rooms, 18 * rooms, torch.arange(num)), torch.tensor([-3.0, 0.0]).expand(num, 2)
+    )
+    away, along = (after.position - torch.tensor([4.0, 40.0])).unbind(1)
+    assert float(along.mean()) == pytest.approx(0.0, abs=0.02)
+    assert float(along.std()) == pytest.approx(0.5, rel=0.03)
+    assert float((away > 0.5).float().mean()) == pytest.approx(math.erfc(1 / math.sqrt(2)), abs=0.01)
+
+
+def test_a_way_that_only_begins_in_the_doors_rows_ends_at_the_wall() -> None:
+    x, _ = moved(30, 21.5, 2, 2)  # crosses column 31 in row 22.5, half a pixel beside the door
+    assert x <= 31 - CLEARANCE + 1e-4
+
+
+def test_of_two_walls_the_first_on_the_way_is_met() -> None:
+    x, y = moved(6, 4.5, -3, -1.5)  # row 4 after a third of the way, column 4 after two thirds
+    assert abs(x - 5) < 4 * 0.5
+    assert y >= 4 + CLEARANCE - 1e-4
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000), size=st.floats(0.2, 8.0))
+def test_walls_hold(seed: int, size: float) -> None:
+    world, generator = TwoRooms("random", seed), torch.Generator().manual_seed(seed)
+    state = world.start(torch.arange(300))
+    assert not bool(in_wall(state).any())
+    for _ in range(12):
+        action = size * torch.randn(300, 2, generator=generator)
+        before, state = state, world.step(state, action)
+        assert not bool(in_wall(state).any())
+        assert bool(((state.position >= ARENA[0]) & (state.position <= ARENA[1])).all())
+        crossed = (before.position[:, 0] - state.wall_x) * (state.position[:, 0] - state.wall_x) < 0
+        share = (state.wall_x - before.position[:, 0]) / (state.position - before.position)[:, 0]
+        row = before.position[:, 1] + share * (state.position - before.position)[:, 1]
+        assert bool(((row - state.door_y).abs() <= 4 + 4 * 0.5)[crossed].all())  # a bounce may turn within the door
+
+
+def test_an_episode_does_not_depend_on_who_else_is_in_the_batch() -> None:
+    world, ids = TwoRooms("random", 3), torch.arange(50)
+    action = 4 * torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
+    whole, part = world.start(ids), world.start(ids[20:30])
+    for _ in range(5):
+        whole, part = world.step(whole, action), world.step(part, action[20:30])
+    assert torch.equal(whole.position[20:30], part.position)
+    assert torch.equal(world.render(whole)[20:30], world.render(part))
+
+
+def test_a_state_set_again_goes_on_the_same() -> None:
+    world, action = TwoRooms("random", 1), torch.tensor([[-3.0, 1.0]])
+    state = world.start(torch.tensor([7])).at(torch.tensor([[5.0, 30.0]]))
+    once = world.step(world.step(state, action), action)
+    kept = TwoRoomsState(state.position.clone(), state.wall_x, state.door_y, state.id, state.time)
+    assert torch.equal(world.step(world.step(kept, action), action).position, once.position)
+    other = TwoRooms("random", 2).step(state, action)  # the seed is that of the bumps too
+    assert not torch.equal(other.position, world.step(state, action).position)
+
+
+def test_layouts_are_uniform_over_all_1125() -> None:
+    wall_x, door_y = TwoRooms("random").layouts(torch.arange(40000))
+    for values, (low, high) in ((wall_x, WALL_X), (door_y, DOOR_Y)):
+        counts = torch.bincount(values - low, minlength=high - low + 1)
+        assert len(counts) == high - low + 1
+        expected = 40000 / len(counts)
+        assert float(((counts - expected) ** 2 / expected).sum()) < 2 * len(counts)
+    assert {float(value[0]) for value in FIXED.layouts(torch.arange(3))} == {32, 18}
+
+
+def test_a_picture_is_the_published_formula() -> None:
+    world = TwoRooms("random", 5)
+    state = world.start(torch.arange(64))
+    picture = world.render(state)
+    pixels = torch.arange(65.0)
+    for index in range(64):
+        x, y = state.position[index]
+        squared = (pixels[None, :] - x) ** 2 + (pixels[:, None] - y) ** 2
+        dot = 255 * torch.exp(-squared.double() / (2 * 1.3**2))
+        assert float((picture[index, 0] - dot).abs().max()) <= 1.0
+        walls = torch.zeros(65, 65, dtype=torch.bool)
+        walls[[4, 60]] = walls[:, [4, 60]] = True
+        column, row = int(state.wall_x[index]), int(state.door_y[index])
+        walls[: row - 4, column - 1 : column + 2] = walls[row + 5 :, column - 1 : column + 2] = True
+        assert torch.equal(picture[index, 1], walls.to(torch.uint8) * 255)
+
+
+def test_an_unknown_layout_is_refused() -> None:
+    with pytest.raises(UserError, match="fixed or random, not 'maze'"):
+        TwoRooms("maze")
