@@ -120,6 +120,18 @@ def test_layouts_are_uniform_over_all_1125() -> None:
     assert {float(value[0]) for value in FIXED.layouts(torch.arange(3))} == {32, 18}
 
 
+def test_tasks_lie_in_opposite_rooms_away_from_walls() -> None:
+    world = TwoRooms("random")
+    start, goal = world.task(torch.arange(4000))
+    sides = [torch.sign(state.position[:, 0] - state.wall_x) for state in (start, goal)]
+    assert bool((sides[0] == -sides[1]).all())
+    assert 0.46 < float((sides[0] > 0).float().mean()) < 0.54
+    for state in (start, goal):
+        assert bool(((state.position - 32).abs() <= 28 - 2.6 + 1e-4).all())
+        assert bool(((state.position[:, 0] - state.wall_x).abs() >= 1 + 2.6 - 1e-4).all())
+        assert float(state.position[:, 1].std()) > 14  # rows are drawn over the whole arena
+
+
 def test_a_picture_is_the_published_formula() -> None:
     world = TwoRooms("random", 5)
     state = world.start(torch.arange(64))
