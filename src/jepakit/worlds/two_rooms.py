@@ -146,7 +146,7 @@ class TwoRooms:
         """Draw the dot, 255 exp(-squared distance / (2 x 1.3^2)) rounded down, and the walls."""
         frames = torch.zeros(len(state), 2, SIZE, SIZE, dtype=torch.uint8, device=state.position.device)
         walls = drawn_walls(state.position.device)
-        frames[:, 1] = walls[state.wall_x - WALL_X[0], state.door_y - DOOR_Y[0]]
+        frames[:, 1] = walls[state.wall_x, state.door_y]
         nearest = state.position.round().clamp(*ARENA).long()
         around = torch.arange(-REACH, REACH + 1, device=nearest.device)
         pixels = nearest[:, :, None] + around  # (b, 2, 9), all inside the picture
@@ -159,12 +159,11 @@ class TwoRooms:
 
 @lru_cache(maxsize=4)
 def drawn_walls(device: torch.device) -> UInt8[Tensor, "columns rows h w"]:
-    """Draw the border, one pixel wide, and the wall with its door, for each column and row where these may be."""
+    """Draw the border, one pixel wide, and the wall with its door, for each column and row of the picture."""
     pixels = torch.arange(SIZE, device=device)
     edge = (pixels == ARENA[0]) | (pixels == ARENA[1])
-    columns, rows = (torch.arange(low, high + 1, device=device) for low, high in (WALL_X, DOOR_Y))
-    is_wall = (pixels - columns[:, None]).abs() <= HALF_WALL
-    is_closed = (pixels - rows[:, None]).abs() > HALF_DOOR
+    is_wall = (pixels - pixels[:, None]).abs() <= HALF_WALL
+    is_closed = (pixels - pixels[:, None]).abs() > HALF_DOOR
     drawn = (edge[:, None] | edge) | (is_closed[None, :, :, None] & is_wall[:, None, None, :])
     return drawn.to(torch.uint8) * 255
 
