@@ -24,6 +24,7 @@ def test_a_plan_ends_at_the_goal_or_as_near_as_the_bounds_allow() -> None:
     assert float(end[4, 0]) > 4.5  # five steps of at most 1
     assert float(plan.actions.abs().max()) <= 1.0
     torch.testing.assert_close(plan.cost[:4], torch.zeros(4), atol=0.02, rtol=0.0)
+    torch.testing.assert_close(plan.cost, (end - GOAL).square().mean(dim=1))  # of the plan, not of a better candidate
     elite = plan.info["elite_cost"]
     assert bool((elite[:4, -1] < 0.1 * elite[:4, 0] + 1e-3).all())
 

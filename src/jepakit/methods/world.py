@@ -112,7 +112,10 @@ class WorldMethod(JEPA):
 
     def questions(self, x: Float[Tensor, "b c h w"], ids: Int[Tensor, " b"], step: int) -> Prediction:
         """Refuse: a single frame has nothing that comes next."""
-        raise UserError(f"{type(self).__name__} predicts what follows actions; ask about clips with clip_energy.")
+        raise UserError(
+            f"{type(self).__name__} predicts what follows actions, so a single frame has no energy; call it with a "
+            "ClipBatch, whose output holds the energy of each clip."
+        )
 
     def observe(self, observation: UInt8[Tensor, "b c h w"]) -> LatentState:
         """Return the state in which observations leave the model."""

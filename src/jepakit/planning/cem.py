@@ -4,7 +4,8 @@ Episodes are planned for together, and batched plans equal single ones: the nois
 and goal are encoded once; candidates share the state's memory; nothing inside the loop waits for the device.
 
 Source: Rubinstein 1999; with coloured noise, kept elites and a shifted start it is iCEM (Pinneri et al. 2020, arXiv
-2008.06389). Deviations: every iteration draws as many candidates.
+2008.06389). Deviations: every iteration draws as many candidates, and the mean
+competes in each.
 """
 
 from dataclasses import dataclass, field
@@ -121,4 +122,6 @@ class CEM:
             mean, std = elites.mean(dim=1), elites.std(dim=1, correction=0)
             kept = torch.cat((mean[:, None], elites[:, : self.num_kept]), dim=1)
             costs.append(best.mean(dim=1))
-        return Plan(mean, best[:, 0], {"elite_cost": torch.stack(costs, dim=1), "std": std.mean(dim=(1, 2))[:, None]})
+        found = mean[:, None]  # no candidate itself, so it is asked about once more
+        cost = self.cost(model.rollout(state.expand(1), found), goal, found)[:, 0]
+        return Plan(mean, cost, {"elite_cost": torch.stack(costs, dim=1), "std": std.mean(dim=(1, 2))[:, None]})
