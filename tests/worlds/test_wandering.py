@@ -14,6 +14,7 @@ from jepakit.worlds.wandering import Wandering
 IDS = torch.arange(4000)
 WORLD = TwoRooms("random", seed=0)
 MADE = Wandering()(WORLD, IDS, 16)
+PLACES = MADE.of(MADE.states.position)
 
 
 def uniform(num: int) -> torch.Tensor:
@@ -48,7 +49,7 @@ def test_without_doors_headings_are_uniform() -> None:
 def test_as_many_pass_the_door_as_asked() -> None:
     for share in (0.0, 0.35, 1.0):
         made = Wandering(through_door=share)(WORLD, IDS, 32)
-        side = torch.sign(made.position[..., 0] - made.start.wall_x[:, None])
+        side = torch.sign(made.of(made.states.position)[..., 0] - made.at(0).wall_x[:, None])
         passed = (side.amin(1) < 0) & (side.amax(1) > 0)
         assert float(passed.float().mean()) == pytest.approx(0.9 * share, abs=0.09)
     to_the_left = (side[:, 0] > 0).float().mean()
@@ -56,18 +57,18 @@ def test_as_many_pass_the_door_as_asked() -> None:
 
 
 def test_places_follow_from_start_and_actions() -> None:
-    assert not bool(in_wall(MADE.start).any())
-    state = MADE.start
+    assert not bool(in_wall(MADE.at(0)).any())
+    state = MADE.at(0)
     for step in range(16):
         state = WORLD.step(state, MADE.action[:, step])
-        assert torch.equal(state.position, MADE.position[:, step + 1])
-    free = (MADE.position.diff(dim=1) - MADE.action).norm(dim=-1) < 1e-4
+        assert torch.equal(state.position, PLACES[:, step + 1])
+    free = (PLACES.diff(dim=1) - MADE.action).norm(dim=-1) < 1e-4
     assert 0.85 < float(free.float().mean()) < 0.95  # the others bump into a wall
 
 
 def test_a_trajectory_depends_on_its_id_alone() -> None:
     few = Wandering()(WORLD, IDS[100:110], 16)
-    assert torch.equal(few.position, MADE.position[100:110])
+    assert torch.equal(few.of(few.states.position), PLACES[100:110])
     pictures = few.render(WORLD)
     assert pictures.shape == (10, 17, 2, 65, 65)
-    assert torch.equal(pictures[3, 5], WORLD.render(few.start.at(few.position[:, 5]))[3])
+    assert torch.equal(pictures[3, 5], WORLD.render(few.at(5))[3])

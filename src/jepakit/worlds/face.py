@@ -77,5 +77,5 @@ class TwoRoomsEnv(gymnasium.Env[Any, Any]):
             "goal": self.world.render(self._goal)[0].numpy(),
             "position": self._state.position[0].clone().numpy(),
             "goal_position": self._goal.position[0].clone().numpy(),
-            "distance": float((self._state.position - self._goal.position).norm()),
+            "distance": float(self.world.distance(self._state, self._goal)),
         }

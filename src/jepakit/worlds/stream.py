@@ -1,14 +1,17 @@
 """Give a training its clips: made as they are needed, each seen once, those of a step a pure function of the step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from jepakit.collectives import rank, world_size
 from jepakit.types import ClipBatch, UserError
-from jepakit.worlds.two_rooms import TwoRooms
-from jepakit.worlds.wandering import Wandering
+from jepakit.worlds.trajectories import Behaviour
+from jepakit.worlds.world import World
+
+_AHEAD = 16
+"""Steps whose clips are made at once: most of the time of a small batch is spent on starting operations."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class ClipStream:
 
     Args:
         world: Where.
-        wandering: How.
+        behaviour: How.
         batch_size: Clips of a step over all processes.
         num_frames: Frames of a clip.
 
@@ -25,8 +28,8 @@ class ClipStream:
         UserError: A clip has no action, or there are fewer clips than processes.
     """
 
-    world: TwoRooms
-    wandering: Wandering
+    world: World
+    behaviour: Behaviour
     batch_size: int
     num_frames: int
 
@@ -36,12 +39,20 @@ class ClipStream:
 
     def batch(self, step: int) -> ClipBatch:
         """Return this process's share of the clips of a step."""
-        ids = (step * self.batch_size + torch.arange(self.batch_size)).tensor_split(world_size())[rank()]
-        made = self.wandering(self.world, ids, self.num_frames - 1)
-        return ClipBatch(made.render(self.world), made.action, ids)
+        return self._made([step])[0]
 
     def from_step(self, step: int) -> Iterator[tuple[int, ClipBatch]]:
         """Yield every (step, batch) from a step on."""
         while True:
-            yield step, self.batch(step)
-            step += 1
+            steps = range(step, step + _AHEAD)
+            yield from zip(steps, self._made(steps), strict=True)
+            step += _AHEAD
+
+    def _made(self, steps: Sequence[int]) -> list[ClipBatch]:
+        """Make the clips of several steps at once; those of a step do not depend on which others are made with it."""
+        whole = torch.arange(self.batch_size)
+        ids = [(step * self.batch_size + whole).tensor_split(world_size())[rank()] for step in steps]
+        made = self.behaviour(self.world, torch.cat(ids), self.num_frames - 1)
+        sizes = [len(part) for part in ids]
+        parts = (tensor.split(sizes) for tensor in (made.render(self.world), made.action, torch.cat(ids)))
+        return [ClipBatch(*part) for part in zip(*parts, strict=True)]

@@ -142,6 +142,19 @@ class TwoRooms:
         bounced = stay_in_room(state.at(touched), touched + bounce)
         return replace(state, position=torch.where(is_bump[:, None], bounced, end), time=state.time + 1)
 
+    def distance(self, state: TwoRoomsState, goal: TwoRoomsState) -> Float[Tensor, " b"]:
+        """Return how far dots are from their goals in pixels, as the crow flies."""
+        return (state.position - goal.position).norm(dim=1)
+
+    def reached(self, state: TwoRoomsState, goal: TwoRoomsState) -> Bool[Tensor, " b"]:
+        """Return whether a dot is within EB-JEPA's 4.5 pixels of its goal."""
+        return self.distance(state, goal) < NEAR
+
+    def factors(self, state: TwoRoomsState) -> dict[str, Float[Tensor, "b _"]]:
+        """Return the dot's place, the wall's column and the door's row, in pixels."""
+        walls = torch.stack((state.wall_x, state.door_y), dim=1).float()
+        return {"position": state.position, "walls": walls}
+
     def render(self, state: TwoRoomsState) -> UInt8[Tensor, "b 2 h w"]:
         """Draw the dot, 255 exp(-squared distance / (2 x 1.3^2)) rounded down, and the walls."""
         frames = torch.zeros(len(state), 2, SIZE, SIZE, dtype=torch.uint8, device=state.position.device)

@@ -12,42 +12,16 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from jepakit.random import Stream
 from jepakit.worlds.draws import truncated_normal, von_mises
+from jepakit.worlds.trajectories import Trajectories, follow
 from jepakit.worlds.two_rooms import ARENA, CLEARANCE, HALF_DOOR, HALF_WALL, TwoRooms, TwoRoomsState, in_wall
 
 DOOR_STD = 1.4
 DOOR_HEADING = math.pi / 4
-
-
-@dataclass(frozen=True)
-class Trajectories:
-    """Hold trajectories of t actions and the t + 1 places that they lead through.
-
-    Args:
-        position: Places of the dot in pixels.
-        action: Displacements asked for; what a wall leaves of one is in `position`.
-        start: The rooms at the first place.
-    """
-
-    position: Float[Tensor, "b t1 2"]
-    action: Float[Tensor, "b t 2"]
-    start: TwoRoomsState
-
-    def render(self, world: TwoRooms) -> UInt8[Tensor, "b t1 2 h w"]:
-        """Draw every place."""
-        num = self.position.shape[1]
-        rooms = self.start
-        every = TwoRoomsState(
-            self.position.flatten(0, 1),
-            rooms.wall_x.repeat_interleave(num),
-            rooms.door_y.repeat_interleave(num),
-            rooms.id.repeat_interleave(num),
-        )
-        return world.render(every).unflatten(0, (-1, num))
 
 
 @dataclass(frozen=True)
@@ -72,12 +46,7 @@ class Wandering:
 
     def __call__(self, world: TwoRooms, ids: Int[Tensor, " b"], num_steps: int) -> Trajectories:
         """Return the trajectories of these ids, `num_steps` actions long."""
-        start, action = self.plan(world, ids, num_steps)
-        state, places = start, [start.position]
-        for step in range(num_steps):
-            state = world.step(state, action[:, step])
-            places.append(state.position)
-        return Trajectories(torch.stack(places, dim=1), action, start)
+        return follow(world, *self.plan(world, ids, num_steps))
 
     def plan(
         self, world: TwoRooms, ids: Int[Tensor, " b"], num_steps: int
