@@ -1,10 +1,59 @@
-"""Predict the next embedding from the last ones and the action in between, as many steps ahead as asked."""
+"""Say what every predictor of a world model can do, and predict with a GRU whose memory is the embedding.
 
+Three verbs, one for each use: `ahead` asks about all starts of clips in parallel (training), `begin` remembers what was
+seen, and `rollout` imagines what candidates of actions lead to from there (planning).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+from jepakit.types import UserError
+
+
+class Dynamics(nn.Module, ABC):
+    """Predict the embeddings that follow embeddings and actions.
+
+    An embedding is a vector (d) or tokens (n, d); action t is done between frame t and frame t + 1.
+    """
+
+    @abstractmethod
+    def ahead(
+        self, z: Float[Tensor, "b t *n d"], action: Float[Tensor, "b _ a"], num_steps: int
+    ) -> Sequence[Float[Tensor, "b _ *n d"]]:
+        """Return predictions 1 ... num_steps ahead, each from all starts t that have so many frames after them."""
+
+    @abstractmethod
+    def begin(self, z: Float[Tensor, "b t *n d"], action: Float[Tensor, "b _ a"]) -> Any:
+        """Return the state after frames and the t - 1 actions between them; it can `expand` and `select`."""
+
+    @abstractmethod
+    def rollout(self, state: Any, actions: Float[Tensor, "b s t a"]) -> Float[Tensor, "b s t *n d"]:
+        """Return the embedding after each action of each candidate."""
+
+
+@dataclass(frozen=True)
+class LatentState:
+    """Hold what a world model remembers of a batch of observations; opaque to planners.
+
+    Args:
+        z: Embeddings of the last frames, (b, d), or (b, s, d) once expanded over s candidates.
+    """
+
+    z: Float[Tensor, "b *s d"]
+
+    def expand(self, num_samples: int) -> "LatentState":
+        """Return the state once for each of so many candidates; the memory is shared."""
+        return LatentState(self.z[:, None].expand(-1, num_samples, -1))
+
+    def select(self, index: Int[Tensor, " k"]) -> "LatentState":
+        """Return the states at these places of the batch."""
+        return LatentState(self.z[index])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +65,7 @@ class GRUDynamicsConfig:
         return GRUDynamics(embedding_dim, action_dim, norm)
 
 
-class GRUDynamics(nn.Module):
+class GRUDynamics(Dynamics):
     """Step an embedding by one GRU cell: the embedding is its memory, the action its input.
 
     Args:
@@ -38,10 +87,39 @@ class GRUDynamics(nn.Module):
         ahead: Tensor = self.norm(flat)
         return ahead.view(z.shape)
 
-    def rollout(self, z: Float[Tensor, "*n d"], actions: Float[Tensor, "*n t a"]) -> Float[Tensor, "*n t d"]:
-        """Return the embeddings after each of several actions."""
-        ahead = []
+    def ahead(
+        self, z: Float[Tensor, "b t d"], action: Float[Tensor, "b _ a"], num_steps: int
+    ) -> Sequence[Float[Tensor, "b _ d"]]:
+        """Return predictions 1 ... num_steps ahead: as many steps of the cell, each of all starts at once."""
+        state, predicted = z, []
+        for k in range(1, num_steps + 1):
+            state = self(state[:, : z.shape[1] - k], action[:, k - 1 :])
+            predicted.append(state)
+        return predicted
+
+    def begin(self, z: Float[Tensor, "b t d"], action: Float[Tensor, "b _ a"]) -> LatentState:
+        """Return the last embedding, which is all that is remembered."""
+        return LatentState(z[:, -1])
+
+    def rollout(
+        self, state: LatentState | Float[Tensor, "*n d"], actions: Float[Tensor, "*n t a"]
+    ) -> Float[Tensor, "*n t d"]:
+        """Return the embeddings after each of several actions, from a state or from embeddings themselves."""
+        z, ahead = state.z if isinstance(state, LatentState) else state, []
         for action in actions.unbind(-2):
             z = self(z, action)
             ahead.append(z)
         return torch.stack(ahead, dim=-2)
+
+
+def require_clip(num_frames: int, num_actions: int) -> None:
+    """Check that there is an action between each frame and the next.
+
+    Raises:
+        UserError: There are fewer or more.
+    """
+    if num_frames < 1 or num_actions != num_frames - 1:
+        raise UserError(
+            f"Between {num_frames} frames there are {max(num_frames - 1, 0)} actions, got {num_actions}; give the "
+            "action done after each frame but the last."
+        )

@@ -74,8 +74,23 @@ def rotary_table(
     return torch.stack((angle.cos(), angle.sin())).float()
 
 
-def rotate(x: Float[Tensor, "b heads n head_dim"], rotation: Float[Tensor, "2 b1 1 n half"]) -> Tensor:
-    """Turn each pair of channels of queries or keys by its token's angle; `b1` is b, or 1 for all samples alike."""
+def time_table(num_frames: int, head_dim: int, device: torch.device | None = None) -> Float[Tensor, "2 t half"]:
+    """Return cosine and sine of the rotation of each pair of channels for each frame of a sequence.
+
+    Raises:
+        UserError: If `head_dim` is odd.
+
+    Source: Su et al. 2021, RoFormer (arXiv 2104.09864), equation 34. Deviations: none.
+    """
+    if head_dim % 2:
+        raise UserError(f"rotary positions need an even head width, got {head_dim}; change head_dim.")
+    frames = torch.arange(num_frames, dtype=_table_dtype(device), device=device)
+    angle = torch.outer(frames, _frequencies(head_dim // 2, device))
+    return torch.stack((angle.cos(), angle.sin())).float()
+
+
+def rotate(x: Float[Tensor, "*n head_dim"], rotation: Float[Tensor, "2 *m half"]) -> Tensor:
+    """Turn each pair of channels of queries or keys by its token's angle; the axes of both broadcast."""
     cosine, sine = rotation
     first, second = x.chunk(2, dim=-1)
     turned = torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1)  # float32 at least
