@@ -55,23 +55,26 @@ class ClipBatch:
         frames: Source pixels.
         action: What was done between each frame and the next.
         id: On which every random draw about a clip depends.
+        proprio: What the body felt at each frame (joint angles, velocities), where there is such a thing.
     """
 
     frames: UInt8[Tensor, "b t c h w"]
     action: Float[Tensor, "b _ a"]
     id: Int[Tensor, " b"]
+    proprio: Float[Tensor, "b t p"] | None = None
 
     def __len__(self) -> int:
         return self.frames.shape[0]
 
     def to(self, device: torch.device | str) -> "ClipBatch":
         """Move all tensors to `device` without waiting for the copy."""
-        return ClipBatch(*(part.to(device, non_blocking=True) for part in (self.frames, self.action, self.id)))
+        held = (part.to(device, non_blocking=True) for part in (self.frames, self.action, self.id))
+        return ClipBatch(*held, None if self.proprio is None else self.proprio.to(device, non_blocking=True))
 
     def parts(self, num: int) -> list["ClipBatch"]:
         """Cut the batch into parts of nearly equal size."""
-        split = (part.tensor_split(num) for part in (self.frames, self.action, self.id))
-        return [ClipBatch(*part) for part in zip(*split, strict=True)]
+        held = [self.frames, self.action, self.id, *([] if self.proprio is None else [self.proprio])]
+        return [ClipBatch(*part) for part in zip(*(part.tensor_split(num) for part in held), strict=True)]
 
 
 @runtime_checkable

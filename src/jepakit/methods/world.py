@@ -1,16 +1,16 @@
 """Share what every action-conditioned method has: frames encoded once, and predictions from every start in parallel.
 
     z_t         = encoder(frame t)
-    z_hat_{t+k} = predictor applied k times to z_t with the actions t ... t + k - 1,   k = 1 ... rollout_steps
+    z_hat_{t+k} = predictor(z_t and what came before, actions t ... t + k - 1),   k = 1 ... rollout_steps
     energy      = distance(z_hat_{t+k}, z_{t+k})
 
 Clips of T frames give T - k questions about k steps ahead, asked about all starts at once: as many steps of the
-predictor as `rollout_steps`, whatever the length of the clips.
+predictor as `rollout_steps`, whatever the length of the clips. An embedding is one vector, or a frame's tokens.
 """
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 from einops import rearrange, repeat
@@ -18,28 +18,12 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from jepakit.jepa import JEPA, Objective
-from jepakit.nn import SharedTarget
+from jepakit.methods.acting import as_clip
+from jepakit.nn import SharedTarget, Target
+from jepakit.nn.dynamics import Dynamics
+from jepakit.nn.dynamics import LatentState as LatentState
 from jepakit.types import ClipBatch, Prediction, UserError
 from jepakit.views import Preprocess
-
-
-@dataclass(frozen=True)
-class LatentState:
-    """Hold what a world model remembers of a batch of observations; opaque to planners.
-
-    Args:
-        z: Embeddings of the last frames, (b, d), or (b, s, d) once expanded over s candidates.
-    """
-
-    z: Float[Tensor, "b *s d"]
-
-    def expand(self, num_samples: int) -> "LatentState":
-        """Return the state once for each of so many candidates; the memory is shared."""
-        return LatentState(self.z[:, None].expand(-1, num_samples, -1))
-
-    def select(self, index: Int[Tensor, " k"]) -> "LatentState":
-        """Return the states at these places of the batch."""
-        return LatentState(self.z[index])
 
 
 class WorldMethod(JEPA):
@@ -52,61 +36,68 @@ class WorldMethod(JEPA):
         preprocess: What is done to a frame.
         rollout_steps: Steps ahead that are asked about.
         seed: Seed of this method's own draws.
+        target: What gives the embeddings to predict; the encoder itself by default.
     """
+
+    frame_skip = 1
+    """Actions between two frames that are looked at."""
 
     def __init__(
         self,
         encoder: nn.Module,
-        dynamics: nn.Module,
+        dynamics: Dynamics,
         objective: Objective,
         preprocess: Preprocess,
         rollout_steps: int,
         seed: int,
+        target: Target | None = None,
     ):
-        super().__init__(encoder, SharedTarget(encoder), objective, seed)
+        super().__init__(encoder, target or SharedTarget(encoder), objective, seed)
         self.predictor = dynamics
         self.preprocess = preprocess
         self.rollout_steps = rollout_steps
 
-    def embed(self, frames: UInt8[Tensor, "b t c h w"]) -> Float[Tensor, "b t d"]:
+    def embed(
+        self, frames: UInt8[Tensor, "b t c h w"], proprio: Float[Tensor, "b t p"] | None = None
+    ) -> Float[Tensor, "b t *n d"]:
         """Encode every frame once."""
-        b, t = frames.shape[:2]
-        x = self.preprocess(rearrange(frames, "b t c h w -> (b t) c h w")).to(self.dtype)
-        z: Tensor = self.encode(x)
-        return rearrange(z, "(b t) d -> b t d", b=b, t=t)
+        z: Tensor = self.encode(self.prepared(frames))
+        return z.unflatten(0, frames.shape[:2])
+
+    def prepared(self, frames: UInt8[Tensor, "b t c h w"]) -> Float[Tensor, "bt c s s"]:
+        """Return what the encoder takes."""
+        return self.preprocess(rearrange(frames, "b t c h w -> (b t) c h w")).to(self.dtype)
+
+    def thinned(self, clip: ClipBatch) -> ClipBatch:
+        """Return the frames that are looked at; all of them by default."""
+        return clip
+
+    def told(self, action: Float[Tensor, "*b t a"]) -> Float[Tensor, "*b t2 a2"]:
+        """Return what the predictor is told of actions; themselves by default."""
+        return action
 
     def predict(self, batch: ClipBatch, step: int) -> Prediction:
         """Encode every frame once, then ask about all steps ahead from all starts."""
-        z = self.embed(batch.frames)
-        prediction = self.ahead(z, batch.action)
-        spaces, aux = self.regularized(z), self.auxiliary(z, batch.action)
+        clip = self.thinned(batch)
+        z, action = self.embed(clip.frames, clip.proprio), self.told(clip.action)
+        prediction = self.ahead(z, action)
+        spaces, aux = self.regularized(z), self.auxiliary(z, action)
         return Prediction(
             prediction.z_hat, prediction.z, prediction.weight, prediction.sample, prediction.group, spaces, aux
         )
 
-    def ahead(self, z: Float[Tensor, "b t d"], action: Float[Tensor, "b _ a"]) -> Prediction:
+    def ahead(self, z: Float[Tensor, "b t *n d"], action: Float[Tensor, "b _ a"]) -> Prediction:
         """Predict up to `rollout_steps` ahead from every frame; the group of a row is how many steps ahead it asks."""
-        b, t, _ = z.shape
-        state, predicted, true, groups = z, [], [], []
-        for k in range(1, min(self.rollout_steps, t - 1) + 1):
-            state = self.predictor(state[:, : t - k], action[:, k - 1 :])
-            predicted.append(state)
-            true.append(z[:, k:])
-            groups.append(torch.full((b, t - k), k, device=z.device))
-        group = torch.cat(groups, dim=1)
-        return Prediction(
-            z_hat=rearrange(torch.cat(predicted, dim=1), "b q d -> (b q) d"),
-            z=rearrange(torch.cat(true, dim=1), "b q d -> (b q) d"),
-            weight=1.0 / torch.bincount(group[0])[group.flatten()],  # each number of steps weighs the same
-            sample=repeat(torch.arange(b, device=z.device), "b -> (b q)", q=group.shape[1]),
-            group=rearrange(group, "b q -> (b q)"),
-        )
+        predicted = self.predictor.ahead(z, action, min(self.rollout_steps, z.shape[1] - 1))
+        return questions_of([(part, z[:, k:]) for k, part in enumerate(predicted, start=1)])
 
     @abstractmethod
-    def regularized(self, z: Float[Tensor, "b t d"]) -> Mapping[str, Float[Tensor, "b g _"]]:
+    def regularized(self, z: Float[Tensor, "b t *n d"]) -> Mapping[str, Float[Tensor, "b g _"]]:
         """Return the spaces that the objective's regularizers read; the frames of a clip are groups."""
 
-    def auxiliary(self, z: Float[Tensor, "b t d"], action: Float[Tensor, "b _ a"]) -> Mapping[str, Float[Tensor, ""]]:
+    def auxiliary(
+        self, z: Float[Tensor, "b t *n d"], action: Float[Tensor, "b _ a"]
+    ) -> Mapping[str, Float[Tensor, ""]]:
         """Return further losses by name; none by default."""
         return {}
 
@@ -117,15 +108,45 @@ class WorldMethod(JEPA):
             "ClipBatch, whose output holds the energy of each clip."
         )
 
-    def observe(self, observation: UInt8[Tensor, "b c h w"]) -> LatentState:
-        """Return the state in which observations leave the model."""
-        return LatentState(self.embed(observation[:, None])[:, 0])
+    def observe(self, observation: UInt8[Tensor, "b c h w"] | ClipBatch) -> Any:
+        """Return the state in which observations leave the model: pictures, or clips of what led there."""
+        clip = self.thinned(as_clip(observation, self.action_dim))
+        return self.predictor.begin(self.embed(clip.frames, clip.proprio), self.told(clip.action))
 
-    def rollout(self, state: LatentState, actions: Float[Tensor, "b s t a"]) -> Float[Tensor, "b s t 1 d"]:
-        """Return the embedding after each action of each candidate."""
-        ahead: Tensor = self.predictor.rollout(state.z, actions)  # type: ignore[operator]
-        return ahead[..., None, :]
+    def rollout(self, state: Any, actions: Float[Tensor, "b s t a"]) -> Float[Tensor, "b s t n d"]:
+        """Return the tokens after each action of each candidate; all actions of a block are given those at its end."""
+        ahead = self.predictor.rollout(state, self.told(actions))
+        tokens = ahead[..., None, :] if ahead.ndim == 4 else ahead
+        return tokens if self.frame_skip == 1 else tokens.repeat_interleave(self.frame_skip, dim=2)
 
-    def encode_goal(self, goal: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b 1 d"]:
-        """Return the tokens that a plan is to end in."""
-        return self.embed(goal[:, None])
+    def encode_goal(self, goal: UInt8[Tensor, "b c h w"] | ClipBatch) -> Float[Tensor, "b n d"]:
+        """Return the tokens that a plan is to end in: of pictures, or of the last frames of clips."""
+        clip = self.thinned(as_clip(goal, self.action_dim))
+        last = self.embed(clip.frames[:, -1:], None if clip.proprio is None else clip.proprio[:, -1:])
+        return last if last.ndim == 3 else last[:, 0]
+
+    @property
+    def action_dim(self) -> int:
+        """Return how many numbers an action of the world has."""
+        shape: tuple[int, ...] | None = getattr(self, "action_space").shape  # noqa: B009 - of the subclass
+        return shape[0] if shape else 1
+
+
+def questions_of(asked: list[tuple[Float[Tensor, "b _ *n d"], Float[Tensor, "b _ *n d"]]], first: int = 1) -> Prediction:
+    """Join predicted and true embeddings of 1, 2 ... steps ahead into rows; each number of steps weighs the same.
+
+    Args:
+        asked: Pairs of predicted and true embeddings, one pair for each number of steps.
+        first: The number of steps of the first pair.
+    """
+    b, device = len(asked[0][0]), asked[0][0].device
+    rows = [part[..., 0].flatten(1).shape[1] for part, _ in asked]  # questions about a clip
+    group = torch.cat([torch.full((b, num), k, device=device) for k, num in enumerate(rows, start=first)], dim=1)
+    predicted, true = (torch.cat([pair[side].flatten(1, -2) for pair in asked], dim=1) for side in (0, 1))
+    return Prediction(
+        z_hat=rearrange(predicted, "b q d -> (b q) d"),
+        z=rearrange(true, "b q d -> (b q) d"),
+        weight=1.0 / torch.bincount(group[0])[group.flatten()],
+        sample=repeat(torch.arange(b, device=device), "b -> (b q)", q=group.shape[1]),
+        group=rearrange(group, "b q -> (b q)"),
+    )
