@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from jepakit.jepa import JEPA, Objective
 from jepakit.methods.acting import as_clip
-from jepakit.nn import SharedTarget, Target
+from jepakit.nn import SharedTarget
 from jepakit.nn.dynamics import Dynamics
 from jepakit.nn.dynamics import LatentState as LatentState
 from jepakit.types import ClipBatch, Prediction, UserError
@@ -36,7 +36,6 @@ class WorldMethod(JEPA):
         preprocess: What is done to a frame.
         rollout_steps: Steps ahead that are asked about.
         seed: Seed of this method's own draws.
-        target: What gives the embeddings to predict; the encoder itself by default.
     """
 
     frame_skip = 1
@@ -50,9 +49,8 @@ class WorldMethod(JEPA):
         preprocess: Preprocess,
         rollout_steps: int,
         seed: int,
-        target: Target | None = None,
     ):
-        super().__init__(encoder, target or SharedTarget(encoder), objective, seed)
+        super().__init__(encoder, SharedTarget(encoder), objective, seed)
         self.predictor = dynamics
         self.preprocess = preprocess
         self.rollout_steps = rollout_steps

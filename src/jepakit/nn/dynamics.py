@@ -79,12 +79,12 @@ class GRUDynamics(Dynamics):
     def __init__(self, embedding_dim: int, action_dim: int, norm: nn.Module):
         super().__init__()
         self.cell = nn.GRUCell(action_dim, embedding_dim)
-        self.norm = norm
+        self._norm = (norm,)  # a tuple, because nn.Module would register the encoder's layer a second time
 
     def forward(self, z: Float[Tensor, "*n d"], action: Float[Tensor, "*n a"]) -> Float[Tensor, "*n d"]:
         """Return the embedding after one action."""
         flat = self.cell(action.reshape(-1, action.shape[-1]).to(z.dtype), z.reshape(-1, z.shape[-1]))
-        ahead: Tensor = self.norm(flat)
+        ahead: Tensor = self._norm[0](flat)
         return ahead.view(z.shape)
 
     def ahead(

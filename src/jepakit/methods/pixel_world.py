@@ -1,0 +1,117 @@
+"""A pixel-predicting world model: the raw-output arm beside the JEPAs of this folder, with the same encoder and planner.
+
+    z_t         = encoder(frame t)
+    z_hat_{t+k} = predictor(z_t, a_t ... a_{t+k-1})
+    loss        = mean (decoder(z_hat_{t+k}) - frame t + k)^2 over k = 0 ... rollout_steps,   z_hat_t = z_t
+
+No embedding is compared with another in training: what is kept in z is what helps to draw frames, all of a frame alike.
+Planning measures distance in that z, which is what makes the comparison a fair one: nothing differs but the loss.
+
+Source: our own control; the loss of latent dynamics with reconstruction (Hafner et al. 2019, PlaNet, arXiv 1811.04551)
+without its stochastic part. Deviations: every start and every number of steps, each weighing the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium
+from einops import rearrange
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from jepakit.jepa import Objective
+from jepakit.methods.acting import ActingConfig
+from jepakit.methods.lewm import fitted
+from jepakit.methods.world import WorldMethod, questions_of
+from jepakit.nn.dynamics import GRUDynamicsConfig
+from jepakit.nn.framedecoder import FrameDecoderConfig
+from jepakit.nn.framenet import FrameNetConfig
+from jepakit.objectives import mse
+from jepakit.random import seeded_init
+from jepakit.types import ClipBatch, Prediction, UserError
+from jepakit.views import Preprocess
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelWorldConfig(ActingConfig):
+    """Describe the world model; actions are `ActingConfig`'s.
+
+    Args:
+        encoder: The network that perceives a frame.
+        preprocess: What is done to a frame.
+        dynamics: The predictor.
+        decoder: The network that draws frames.
+        rollout_steps: Steps ahead that are drawn.
+
+    Raises:
+        UserError: Proprioception is asked for.
+    """
+
+    encoder: FrameNetConfig
+    preprocess: Preprocess
+    dynamics: GRUDynamicsConfig = field(default_factory=GRUDynamicsConfig)
+    decoder: FrameDecoderConfig = field(default_factory=FrameDecoderConfig)
+    rollout_steps: int = 8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.proprio_dim:
+            raise UserError("A pixel-predicting world model sees pictures alone; set proprio_dim to 0.")
+        object.__setattr__(self, "preprocess", fitted(self.preprocess, self.encoder))
+
+    def build(self, seed: int, num_steps: int) -> "PixelWorld":
+        """Build the method with fresh weights drawn from `seed`; the length of training changes nothing."""
+        with seeded_init(seed, "weights"):
+            return PixelWorld(self, seed)
+
+
+class PixelWorld(WorldMethod):
+    """Predict the pixels of later frames through embeddings."""
+
+    config_class = PixelWorldConfig
+
+    def __init__(self, config: PixelWorldConfig, seed: int):
+        encoder = config.encoder.build()
+        dynamics = config.dynamics.build(encoder.embedding_dim, config.told_dim, encoder.norm)
+        super().__init__(encoder, dynamics, Objective(mse), config.preprocess, config.rollout_steps, seed)
+        self.config = config
+        self.frame_skip = config.frame_skip
+        size, channels = config.preprocess.image_size, config.preprocess.channels
+        self.decoder = config.decoder.build(encoder.embedding_dim, size, channels)
+
+    @property
+    def action_space(self) -> gymnasium.spaces.Space[Any]:
+        """Return the actions that a planner may choose."""
+        return self.config.action_space
+
+    def thinned(self, clip: ClipBatch) -> ClipBatch:
+        """Return the frames that are looked at."""
+        return self.config.thinned(clip)
+
+    def told(self, action: Float[Tensor, "*b t a"]) -> Float[Tensor, "*b t2 a2"]:
+        """Return what the predictor is told of actions."""
+        return self.config.told(action)
+
+    def predict(self, batch: ClipBatch, step: int) -> Prediction:
+        """Draw every frame from its own embedding and from those predicted from every frame before it."""
+        clip = self.thinned(batch)
+        x = self.prepared(clip.frames)
+        z: Tensor = self.encode(x).unflatten(0, clip.frames.shape[:2])
+        pixels = rearrange(x, "(b t) c h w -> b t (c h w)", b=len(z))
+        num_steps = min(self.rollout_steps, z.shape[1] - 1)
+        embedded = [z, *self.predictor.ahead(z, self.told(clip.action), num_steps)]
+        return questions_of([(self.draw(part), pixels[:, k:]) for k, part in enumerate(embedded)], first=0)
+
+    def draw(self, z: Float[Tensor, "b t d"]) -> Float[Tensor, "b t chw"]:
+        """Return the normalised pixels that embeddings stand for."""
+        drawn: Tensor = self.decoder(rearrange(z, "b t d -> (b t) d"))
+        return rearrange(drawn, "(b t) c h w -> b t (c h w)", b=len(z))
+
+    def imagine(self, z: Float[Tensor, "b d"]) -> UInt8[Tensor, "b c h w"]:
+        """Return the pictures that embeddings stand for, to be looked at."""
+        return self.preprocess.to_pixels(self.decoder(z))
+
+    def regularized(self, z: Float[Tensor, "b t d"]) -> Mapping[str, Float[Tensor, "b g _"]]:
+        """Return nothing: pixels keep embeddings from collapse."""
+        return {}
