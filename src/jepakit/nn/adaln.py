@@ -7,10 +7,10 @@ of clips under a band mask, and on the newest frame alone, which looks at keys a
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor, nn
 
-from jepakit.nn.position import rotate
+from jepakit.nn.position import turn
 
 MODULATIONS = 6
 """Shift, scale and gate of the attention, then of the MLP, each as wide as a token."""
@@ -49,14 +49,14 @@ class ModulatedBlock(nn.Module):
         self,
         x: Float[Tensor, "*b n d"],
         modulation: Float[Tensor, "*c n1 m"] | None,
-        rotation: Float[Tensor, "2 *e half"] | None,
+        rotation: Complex[Tensor, "*e half"] | None,
     ) -> Found:
         """Return queries, keys and values of tokens."""
         made = self.qkv(self.norm1(_modulated(x, modulation, 0))).unflatten(-1, (3, self.num_heads, self.head_dim))
         if rotation is None:
             query, key, value = made.unbind(-3)
             return query, key, value
-        query, key = rotate(made[..., :2, :, :], rotation[..., None, None, :]).unbind(-3)
+        query, key = turn(made[..., :2, :, :], rotation[..., None, None, :]).unbind(-3)
         return query, key, made[..., 2, :, :]
 
     def finish(
@@ -66,15 +66,15 @@ class ModulatedBlock(nn.Module):
         modulation: Float[Tensor, "*c n1 m"] | None,
     ) -> Float[Tensor, "*b n d"]:
         """Return the tokens after the block, told what their queries found."""
-        x = x + _gated(self.proj(mixed.flatten(-2)), modulation, 2)
+        x = _added(x, self.proj(mixed.flatten(-2)), modulation, 2)
         inside = F.gelu(self.fc1(self.norm2(_modulated(x, modulation, 3))))
-        return x + _gated(self.fc2(inside), modulation, 5)
+        return _added(x, self.fc2(inside), modulation, 5)
 
     def forward(
         self,
         x: Float[Tensor, "b t n d"],
         modulation: Float[Tensor, "b t n1 m"] | None,
-        rotation: Float[Tensor, "2 *e half"] | None,
+        rotation: Complex[Tensor, "*e half"] | None,
         mask: Bool[Tensor, "l l"],
     ) -> tuple[Float[Tensor, "b t n d"], Tensor, Tensor]:
         """Return the tokens of clips after the block, and the keys and values (b, t, n, heads, head_dim).
@@ -100,8 +100,9 @@ def _modulated(x: Tensor, modulation: Tensor | None, place: int) -> Tensor:
     return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=1e-6), scale + 1)
 
 
-def _gated(x: Tensor, modulation: Tensor | None, place: int) -> Tensor:
-    return x if modulation is None else x * _part(modulation, place, x.shape[-1])
+def _added(x: Tensor, change: Tensor, modulation: Tensor | None, place: int) -> Tensor:
+    """Add a change, gated where there is a condition."""
+    return x + change if modulation is None else torch.addcmul(x, change, _part(modulation, place, x.shape[-1]))
 
 
 def _part(modulation: Tensor, place: int, dim: int) -> Tensor:

@@ -17,7 +17,7 @@ from typing import Literal, get_args
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor, nn
 
 from jepakit.nn.adaln import MODULATIONS, ActionEmbedding, ModulatedBlock
@@ -257,16 +257,16 @@ class CausalDynamics(Dynamics):
             return [None] * len(self.blocks)
         return condition[:, :, None].chunk(len(self.blocks), dim=-1)
 
-    def _rotation(self, position: Int[Tensor, " t"], dtype: torch.dtype) -> Float[Tensor, "2 t 1 half"] | None:
+    def _rotation(self, position: Int[Tensor, " t"]) -> Complex[Tensor, "t 1 half"] | None:
         """Return the rotations of frames in time, for each of their tokens and heads alike."""
         table = _table(self.config.max_frames, self.config.head_dim, position.device)
-        return table[:, position, None].to(torch.promote_types(dtype, torch.float32))
+        return table[position, None]
 
     def _banded(self, x: Float[Tensor, "b t n e"], condition: Float[Tensor, "b t m"]) -> tuple[Tensor, list[Kept]]:
         """Return all frames after the blocks, and each block's keys and values."""
         frames = torch.arange(x.shape[1], device=x.device)
         mask = band_mask(frames.repeat_interleave(x.shape[2]), self.config.window)
-        rotation, kept = self._rotation(frames, x.dtype), []
+        rotation, kept = self._rotation(frames), []
         for block, modulation in zip(self.blocks, self._modulations(condition), strict=True):
             x, key, value = block(x, modulation, rotation, mask)
             kept.append((key, value))
@@ -291,7 +291,7 @@ class CausalDynamics(Dynamics):
             mask: Which of these frames a candidate sees.
             own: Each block's keys and values of candidates' own frames before this one.
         """
-        rotation = self._rotation(position, x.dtype)
+        rotation = self._rotation(position)
         modulations = self._modulations(condition)
         for place, block in enumerate(self.blocks):
             query, key, value = block.look(x, modulations[place], rotation)
@@ -314,28 +314,38 @@ def attend(
         shared: Keys and values (b, t, n, heads, head_dim) of an episode's frames.
         mask: Which of the shared frames a candidate sees.
     """
-    query = query * query.shape[-1] ** -0.5
-    is_single = query.shape[2] == 1
-    if is_single:  # products and sums outrun many tiny matrix products
-        scores = [(query * key).sum(-1, keepdim=True) for key, _ in own]
-    else:
-        scores = [torch.einsum("bsnhc,bsmhc->bsnhm", query, key) for key, _ in own]
+    return (_attend_one if query.shape[2] == 1 else _attend_many)(query, own, shared, mask)
+
+
+def _attend_one(query: Tensor, own: Sequence[Kept], shared: Kept | None, mask: Tensor) -> Tensor:
+    """Attend with one token a frame."""
+    # products and sums outrun many tiny matrix products, and softmax over the first axis one over a short last axis
+    scores = [(query * key).sum(-1)[None] for key, _ in own]
     if shared is not None:
-        hidden = ~mask[:, None, None, :].repeat_interleave(query.shape[2], dim=-1)
-        scores.append(torch.einsum("bsnhc,bmhc->bsnhm", query, shared[0].flatten(1, 2)).masked_fill(hidden, -torch.inf))
-    share = torch.cat(scores, dim=-1).softmax(dim=-1).split([part.shape[-1] for part in scores], dim=-1)
-    if is_single:
-        mixed = share[0] * own[0][1]
-        for part, (_, value) in zip(share[1 : len(own)], own[1:], strict=True):
-            mixed = torch.addcmul(mixed, part, value)
-    else:
-        found = [
-            torch.einsum("bsnhm,bsmhc->bsnhc", part, value) for part, (_, value) in zip(share, own, strict=False)
-        ]
-        mixed = torch.stack(found).sum(dim=0)
+        found = torch.einsum("bsnhc,bmhc->mbsnh", query, shared[0].flatten(1, 2))
+        scores.append(found.masked_fill(~mask.T[:, None, :, None, None], -torch.inf))
+    share = (torch.cat(scores) * query.shape[-1] ** -0.5).softmax(dim=0)
+    mixed = share[0, ..., None] * own[0][1]
+    for part, (_, value) in zip(share[1 : len(own)], own[1:], strict=True):
+        mixed = torch.addcmul(mixed, part[..., None], value)
     if shared is None:
         return mixed
-    return mixed + torch.einsum("bsnhm,bmhc->bsnhc", share[-1], shared[1].flatten(1, 2))
+    return mixed + torch.einsum("mbsnh,bmhc->bsnhc", share[len(own) :], shared[1].flatten(1, 2))
+
+
+def _attend_many(query: Tensor, own: Sequence[Kept], shared: Kept | None, mask: Tensor) -> Tensor:
+    """Attend with several tokens a frame."""
+    scores = [torch.einsum("bsnhc,bsmhc->bsnhm", query, key) for key, _ in own]
+    if shared is not None:
+        found = torch.einsum("bsnhc,bmhc->bsnhm", query, shared[0].flatten(1, 2))
+        hidden = ~mask[:, None, None, :].repeat_interleave(query.shape[2], dim=-1)
+        scores.append(found.masked_fill(hidden, -torch.inf))
+    share = (torch.cat(scores, dim=-1) * query.shape[-1] ** -0.5).softmax(dim=-1)
+    parts = share.split([part.shape[-1] for part in scores], dim=-1)
+    mixed = [torch.einsum("bsnhm,bsmhc->bsnhc", part, value) for part, (_, value) in zip(parts, own, strict=False)]
+    if shared is not None:
+        mixed.append(torch.einsum("bsnhm,bmhc->bsnhc", parts[-1], shared[1].flatten(1, 2)))
+    return torch.stack(mixed).sum(dim=0)
 
 
 def band_mask(frame: Int[Tensor, " l"], window: int) -> Bool[Tensor, "l l"]:
@@ -345,8 +355,8 @@ def band_mask(frame: Int[Tensor, " l"], window: int) -> Bool[Tensor, "l l"]:
 
 
 @lru_cache(maxsize=16)
-def _table(num_frames: int, head_dim: int, device: torch.device) -> Float[Tensor, "2 t half"]:
-    """Keep rotations in float32 whatever the weights are in: narrow numbers cannot tell late frames apart."""
+def _table(num_frames: int, head_dim: int, device: torch.device) -> Complex[Tensor, "t half"]:
+    """Keep rotations as they are whatever the weights are in: narrow numbers cannot tell late frames apart."""
     return time_table(num_frames, head_dim, device)
 
 

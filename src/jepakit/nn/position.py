@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from jepakit.types import UserError
@@ -74,8 +74,8 @@ def rotary_table(
     return torch.stack((angle.cos(), angle.sin())).float()
 
 
-def time_table(num_frames: int, head_dim: int, device: torch.device | None = None) -> Float[Tensor, "2 t half"]:
-    """Return cosine and sine of the rotation of each pair of channels for each frame of a sequence.
+def time_table(num_frames: int, head_dim: int, device: torch.device | None = None) -> Complex[Tensor, "t half"]:
+    """Return the rotation of each pair of channels (2i, 2i + 1) for each frame of a sequence, as complex numbers.
 
     Raises:
         UserError: If `head_dim` is odd.
@@ -86,11 +86,18 @@ def time_table(num_frames: int, head_dim: int, device: torch.device | None = Non
         raise UserError(f"rotary positions need an even head width, got {head_dim}; change head_dim.")
     frames = torch.arange(num_frames, dtype=_table_dtype(device), device=device)
     angle = torch.outer(frames, _frequencies(head_dim // 2, device))
-    return torch.stack((angle.cos(), angle.sin())).float()
+    return torch.complex(angle.cos().float(), angle.sin().float())
 
 
-def rotate(x: Float[Tensor, "*n head_dim"], rotation: Float[Tensor, "2 *m half"]) -> Tensor:
-    """Turn each pair of channels of queries or keys by its token's angle; the axes of both broadcast."""
+def turn(x: Float[Tensor, "*n head_dim"], rotation: Complex[Tensor, "*m half"]) -> Float[Tensor, "*n head_dim"]:
+    """Turn each pair of neighbouring channels by a rotation, in one complex product; the axes of both broadcast."""
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    turned = torch.view_as_complex(wide.unflatten(-1, (-1, 2))) * rotation
+    return torch.view_as_real(turned).flatten(-2).to(x.dtype)
+
+
+def rotate(x: Float[Tensor, "b heads n head_dim"], rotation: Float[Tensor, "2 b1 1 n half"]) -> Tensor:
+    """Turn each pair of channels of queries or keys by its token's angle; `b1` is b, or 1 for all samples alike."""
     cosine, sine = rotation
     first, second = x.chunk(2, dim=-1)
     turned = torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1)  # float32 at least

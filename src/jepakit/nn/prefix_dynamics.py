@@ -108,7 +108,7 @@ class PrefixDynamics(Dynamics):
             raise UserError(f"This predictor was made for plans of {self.config.max_horizon} actions, got {horizon}.")
         modulation = self.modulation(F.silu(z))[:, :, None, None]
         steps = torch.arange(horizon, device=z.device)
-        rotation = time_table(horizon, self.config.head_dim, z.device)[:, :, None]
+        rotation = time_table(horizon, self.config.head_dim, z.device)[:, None]
         mask = band_mask(steps, horizon)
         x = self.action(plans.to(z.dtype))[..., None, :]
         for block, part in zip(self.blocks, modulation.chunk(len(self.blocks), dim=-1), strict=True):

@@ -120,5 +120,5 @@ class WindowDynamics(CausalDynamics):
         places = self.window_position[: x.shape[1] * x.shape[2]].unflatten(0, (x.shape[1], x.shape[2]))
         return self._leave(self._banded(x + places, condition)[0])
 
-    def _rotation(self, position: Int[Tensor, " t"], dtype: torch.dtype) -> None:
+    def _rotation(self, position: Int[Tensor, " t"]) -> None:
         """Return nothing: positions are added."""
