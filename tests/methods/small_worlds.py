@@ -20,7 +20,7 @@ from jepakit.worlds import TwoRooms
 from jepakit.worlds.stream import ClipStream
 from jepakit.worlds.wandering import Wandering
 
-NET = FrameNetConfig(widths=(8, 8), dim=16)
+NET = FrameNetConfig(patch_size=16, width=8, dim=16)
 VIT = ViTConfig(image_size=65, patch_size=13, dim=12, depth=1, num_heads=2, in_channels=2)
 ROOMS = Preprocess(image_size=65, channels=2, mean=(0.01, 0.1), std=(0.04, 0.3))
 CAUSAL = CausalDynamicsConfig(depth=2, num_heads=2, head_dim=8, mlp_dim=32, head_dim_hidden=32)

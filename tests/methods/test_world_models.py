@@ -17,7 +17,7 @@ from jepakit.worlds.stream import ClipStream
 from jepakit.worlds.wandering import Wandering
 
 CONFIG = EBJEPAWorldConfig(
-    encoder=FrameNetConfig(widths=(8, 8), dim=16),
+    encoder=FrameNetConfig(patch_size=16, width=8, dim=16),
     preprocess=Preprocess(image_size=65, channels=2, mean=(0.01, 0.1), std=(0.04, 0.3)),
     action_low=(-2.45, -2.45),
     action_high=(2.45, 2.45),
@@ -57,17 +57,39 @@ def test_the_loss_is_the_published_one_by_hand() -> None:
         ]
         by_step.append(torch.stack(ahead).square().mean())
     prediction = torch.stack(by_step).mean()
-    std = torch.sqrt(z.var(dim=0) + 1e-4)
-    variance = torch.relu(1 - std).mean()
-    covariance = torch.stack([_off_diagonal(z[:, t]) for t in range(7)]).mean()
+    frames = z.flatten(0, 1)
+    variance = torch.relu(1 - torch.sqrt(frames.var(dim=0) + 1e-4)).mean()
+    covariance = _off_diagonal(frames)
     slowness = (z[:, 1:] - z[:, :-1]).square().mean()
-    told = world.inverse(torch.cat((z[:, :-1], z[:, 1:]), dim=-1))
+    told = world.inverse[0](torch.cat((z[:, :-1], 4 * (z[:, 1:] - z[:, :-1])), dim=-1))
     inverse = (told - batch.action).square().mean()
     loss = prediction + 16 * variance + 8 * covariance + 12 * slowness + inverse
     torch.testing.assert_close(output.loss, loss.to(output.loss.dtype))
     expected = {"prediction": prediction, "variance": variance, "covariance": covariance, "inverse": inverse}
     for name, value in expected.items():
         torch.testing.assert_close(output.terms[name], value.detach().to(output.terms[name].dtype), msg=name)
+
+
+def test_inverse_dynamics_over_a_gap_is_told_the_sum_of_what_was_done() -> None:
+    config = replace(CONFIG, inverse_gaps=(1, 3), frame_skip=2)
+    world = model(config)
+    stream = ClipStream(TwoRooms("random"), Wandering(), batch_size=6, num_frames=5, frame_skip=2)
+    batch = stream.batch(1)
+    z = world.embed(batch.frames)
+    missed = 0.0
+    for gap, inverse in zip((1, 3), world.inverse, strict=True):
+        errors = []
+        for t in range(5 - gap):
+            done = batch.action[:, 2 * t : 2 * (t + gap)].sum(dim=1) / (2 * gap) ** 0.5
+            errors.append(inverse(torch.cat((z[:, t], 4 * (z[:, t + gap] - z[:, t])), dim=-1)) - done)
+        missed = missed + torch.stack(errors).square().mean()
+    torch.testing.assert_close(world(batch, 0).terms["inverse"], torch.as_tensor(missed).float(), check_dtype=False)
+
+
+@pytest.mark.parametrize("gaps", [(), (0,), (2, -1)])
+def test_gaps_without_a_meaning_are_refused(gaps: tuple[int, ...]) -> None:
+    with pytest.raises(UserError, match="inverse_gaps"):
+        replace(CONFIG, inverse_gaps=gaps)
 
 
 def _off_diagonal(z: torch.Tensor) -> torch.Tensor:
@@ -124,3 +146,9 @@ def test_clips_are_a_function_of_the_step_and_never_repeat() -> None:
     assert isinstance(parts[0], ClipBatch)
     with pytest.raises(UserError, match="at least 2 frames"):
         replace(STREAM, num_frames=1)
+
+
+def test_frames_that_are_skipped_are_those_of_the_whole_clip() -> None:
+    thin, whole = replace(STREAM, num_frames=4, frame_skip=2).batch(3), STREAM.batch(3)
+    assert torch.equal(thin.frames, whole.frames[:, ::2])
+    assert torch.equal(thin.action, whole.action)

@@ -1,78 +1,83 @@
 """EB-JEPA's world model: predict embeddings under actions; VICReg terms, slowness and inverse dynamics keep them open.
 
-    loss = mean (z_hat_{t+k} - z_{t+k})^2 over k + w_v * variance(z_t) + w_c * covariance(z_t)
-           + w_s * mean (z_{t+1} - z_t)^2 + w_i * mean (inverse(z_t, z_{t+1}) - a_t)^2
+    loss = mean (z_hat_{t+k} - z_{t+k})^2 over k + w_v * variance(z) + w_c * covariance(z)
+           + w_s * mean (z_{t+1} - z_t)^2 + w_i * sum over gaps g of mean (inverse_g(z_t, z_{t+g}) - moved_g)^2
+
+where moved_g, the sum of the actions done in between over the root of their number, is the action itself for g = 1.
 
 Source: EB-JEPA arXiv 2602.03604 (`ac_video`), after PLDM arXiv 2502.14819. Deviations: predictions from every start,
-not from the first frame alone; variance and covariance per time step across clips, not pooled over both.
+not from the first frame alone; inverse dynamics may look over longer gaps too, where what actions changed is easier to
+see (after the multi-step inverse models of Lamb et al. 2022, arXiv 2207.08229), and is given how far z moved.
 """
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Any
 
 import gymnasium
-import numpy as np
 import torch
+import torch.nn.functional as F
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from jepakit.collectives import weighted_mean
 from jepakit.jepa import Objective, Term, wide
+from jepakit.methods.acting import ActingConfig
+from jepakit.methods.lewm import fitted
 from jepakit.methods.world import WorldMethod
 from jepakit.nn.dynamics import GRUDynamicsConfig
 from jepakit.nn.framenet import FrameNetConfig
+from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
 from jepakit.objectives import Covariance, Variance, mse
 from jepakit.random import seeded_init
-from jepakit.types import UserError
+from jepakit.types import ClipBatch, UserError
 from jepakit.views import Preprocess
+
+_CLOSER = 4.0
+"""How much larger inverse dynamics sees a movement than the embeddings themselves: within a step they hardly change."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class EBJEPAWorldConfig:
-    """Describe the world model.
+class EBJEPAWorldConfig(ActingConfig):
+    """Describe the world model; actions are `ActingConfig`'s.
 
     Args:
         encoder: The network that perceives a frame.
         preprocess: What is done to a frame.
         dynamics: The predictor.
-        action_low: Lowest value of each part of an action.
-        action_high: Highest value.
         rollout_steps: Steps ahead that are predicted.
         variance_weight: `w_v`.
         covariance_weight: `w_c`.
         slowness_weight: `w_s`, time similarity.
         inverse_weight: `w_i`, inverse dynamics.
         inverse_dim: Width of the inverse dynamics' hidden layer.
+        inverse_gaps: Frames between the two that inverse dynamics sees; gaps longer than a clip are left out.
 
     Raises:
-        UserError: The bounds of an action are not in order.
+        UserError: An action has no bounds, a gap is below 1, or there is proprioception, which this method has no use
+            for.
     """
 
     encoder: FrameNetConfig
     preprocess: Preprocess
-    dynamics: GRUDynamicsConfig = field(default_factory=GRUDynamicsConfig)
-    action_low: tuple[float, ...]
-    action_high: tuple[float, ...]
+    dynamics: GRUDynamicsConfig | ResidualDynamicsConfig = field(default_factory=GRUDynamicsConfig)
     rollout_steps: int = 8
     variance_weight: float = 16.0
     covariance_weight: float = 8.0
     slowness_weight: float = 12.0
     inverse_weight: float = 1.0
     inverse_dim: int = 256
+    inverse_gaps: tuple[int, ...] = (1,)
 
     def __post_init__(self) -> None:
-        for name in ("action_low", "action_high"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        is_ordered = len(self.action_low) == len(self.action_high) > 0
-        is_ordered = is_ordered and all(a < b for a, b in zip(self.action_low, self.action_high, strict=True))
-        if not is_ordered or not all(map(math.isfinite, self.action_low + self.action_high)):
-            raise UserError(
-                f"An action needs finite bounds, the lower below the upper, got {self.action_low} and "
-                f"{self.action_high}."
-            )
-        settled = replace(self.preprocess, image_size=self.encoder.image_size, channels=self.encoder.in_channels)
-        object.__setattr__(self, "preprocess", settled)
+        super().__post_init__()
+        object.__setattr__(self, "inverse_gaps", tuple(self.inverse_gaps))
+        if min(self.inverse_gaps, default=0) < 1:
+            raise UserError(f"inverse_gaps are frames apart, each at least 1, got {self.inverse_gaps}.")
+        if self.proprio_dim:
+            raise UserError("EBJEPAWorld perceives pictures alone, so proprio_dim must be 0; LeWM takes both.")
+        object.__setattr__(self, "preprocess", fitted(self.preprocess, self.encoder))
 
     def build(self, seed: int, num_steps: int) -> "EBJEPAWorld":
         """Build the method with fresh weights drawn from `seed`; the length of training changes nothing."""
@@ -81,14 +86,14 @@ class EBJEPAWorldConfig:
 
 
 class EBJEPAWorld(WorldMethod):
-    """Predict with a GRU whose memory is the embedding."""
+    """Predict embeddings that are kept open by their own spread and by the actions that they tell."""
 
     config_class = EBJEPAWorldConfig
 
     def __init__(self, config: EBJEPAWorldConfig, seed: int):
         encoder = config.encoder.build()
-        action_dim, dim = len(config.action_low), encoder.embedding_dim
-        dynamics = config.dynamics.build(dim, action_dim, encoder.norm)
+        dim = encoder.embedding_dim
+        dynamics = config.dynamics.build(dim, config.told_dim, encoder.norm)
         terms = {
             "variance": Term("encoder", Variance(), config.variance_weight),
             "covariance": Term("encoder", Covariance(), config.covariance_weight),
@@ -97,22 +102,51 @@ class EBJEPAWorld(WorldMethod):
         objective = Objective(mse, terms, aux_weights=weights)
         super().__init__(encoder, dynamics, objective, config.preprocess, config.rollout_steps, seed)
         self.config = config
-        hidden = config.inverse_dim
-        self.inverse = nn.Sequential(nn.Linear(2 * dim, hidden), nn.GELU(), nn.Linear(hidden, action_dim))
+        self.frame_skip = config.frame_skip
+        self.inverse = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(2 * dim, config.inverse_dim),
+                nn.GELU(),
+                nn.Linear(config.inverse_dim, config.told_dim // config.frame_skip),
+            )
+            for _ in config.inverse_gaps
+        )
 
     @property
-    def action_space(self) -> gymnasium.spaces.Box:
+    def action_space(self) -> gymnasium.spaces.Space[Any]:
         """Return the actions that a planner may choose."""
-        low, high = (np.array(edge, np.float32) for edge in (self.config.action_low, self.config.action_high))
-        return gymnasium.spaces.Box(low, high, dtype=np.float32)
+        return self.config.action_space
 
-    def regularized(self, z: Float[Tensor, "b t d"]) -> Mapping[str, Float[Tensor, "b g _"]]:
-        """Return every frame's embedding."""
-        return {"encoder": z}
+    def thinned(self, clip: ClipBatch) -> ClipBatch:
+        """Return the frames that are looked at."""
+        return self.config.thinned(clip)
+
+    def told(self, action: Float[Tensor, "*b t a"]) -> Float[Tensor, "*b t2 a2"]:
+        """Return what the predictor is told of actions."""
+        return self.config.told(action)
+
+    def regularized(self, z: Float[Tensor, "b t d"]) -> Mapping[str, Float[Tensor, "k g _"]]:
+        """Return every frame's embedding, all in one group: an encoder of single frames cannot tell their time."""
+        return {"encoder": rearrange(z, "b t d -> (b t) 1 d")}
 
     def auxiliary(self, z: Float[Tensor, "b t d"], action: Float[Tensor, "b _ a"]) -> Mapping[str, Float[Tensor, ""]]:
-        """Return how fast embeddings move, and how badly two of them tell the action in between."""
-        told = self.inverse(torch.cat((z[:, :-1], z[:, 1:]), dim=-1))
-        moved, missed = (wide(part).square().mean(-1).flatten() for part in (z.diff(dim=1), told - action))
-        ones = torch.ones_like(missed)
-        return {"slowness": weighted_mean(moved, ones), "inverse": weighted_mean(missed, ones)}
+        """Return how fast embeddings move, and how badly two of them tell what was done in between."""
+        speed = wide(z.diff(dim=1)).square().mean(-1).flatten()
+        missed = [
+            self._missed(z, action, gap, inverse)
+            for gap, inverse in zip(self.config.inverse_gaps, self.inverse, strict=True)
+            if gap < z.shape[1]
+        ]
+        return {"slowness": weighted_mean(speed, torch.ones_like(speed)), "inverse": torch.stack(missed).sum()}
+
+    def _missed(
+        self, z: Float[Tensor, "b t d"], action: Float[Tensor, "b _ a"], gap: int, inverse: nn.Module
+    ) -> Float[Tensor, ""]:
+        """Return the error of what is told about the actions between frames so far apart."""
+        skip = self.config.frame_skip
+        each = wide(action).unflatten(-1, (skip, -1)).sum(dim=-2)
+        until = F.pad(each.cumsum(dim=1), (0, 0, 1, 0))
+        moved = (until[:, gap:] - until[:, :-gap]) / (gap * skip) ** 0.5
+        told = inverse(torch.cat((z[:, :-gap], _CLOSER * (z[:, gap:] - z[:, :-gap])), dim=-1))
+        error = (wide(told) - moved).square().mean(-1).flatten()
+        return weighted_mean(error, torch.ones_like(error))

@@ -90,7 +90,7 @@ class WorldMethod(JEPA):
         return questions_of([(part, z[:, k:]) for k, part in enumerate(predicted, start=1)])
 
     @abstractmethod
-    def regularized(self, z: Float[Tensor, "b t *n d"]) -> Mapping[str, Float[Tensor, "b g _"]]:
+    def regularized(self, z: Float[Tensor, "b t *n d"]) -> Mapping[str, Float[Tensor, "k g _"]]:
         """Return the spaces that the objective's regularizers read; the frames of a clip are groups."""
 
     def auxiliary(
@@ -111,11 +111,14 @@ class WorldMethod(JEPA):
         clip = self.thinned(as_clip(observation, self.action_dim))
         return self.predictor.begin(self.embed(clip.frames, clip.proprio), self.told(clip.action))
 
-    def rollout(self, state: Any, actions: Float[Tensor, "b s t a"]) -> Float[Tensor, "b s t n d"]:
-        """Return the tokens after each action of each candidate; all actions of a block are given those at its end."""
+    def rollout(self, state: Any, actions: Float[Tensor, "b s t a"]) -> Float[Tensor, "b s _ n d"]:
+        """Return the tokens after each action of each candidate, or where frames are skipped after each block of them.
+
+        Raises:
+            UserError: The actions do not fill whole blocks.
+        """
         ahead = self.predictor.rollout(state, self.told(actions))
-        tokens = ahead[..., None, :] if ahead.ndim == 4 else ahead
-        return tokens if self.frame_skip == 1 else tokens.repeat_interleave(self.frame_skip, dim=2)
+        return ahead[..., None, :] if ahead.ndim == 4 else ahead
 
     def encode_goal(self, goal: UInt8[Tensor, "b c h w"] | ClipBatch) -> Float[Tensor, "b n d"]:
         """Return the tokens that a plan is to end in: of pictures, or of the last frames of clips."""
@@ -130,7 +133,9 @@ class WorldMethod(JEPA):
         return shape[0] if shape else 1
 
 
-def questions_of(asked: list[tuple[Float[Tensor, "b _ *n d"], Float[Tensor, "b _ *n d"]]], first: int = 1) -> Prediction:
+def questions_of(
+    asked: list[tuple[Float[Tensor, "b _ *n d"], Float[Tensor, "b _ *n d"]]], first: int = 1
+) -> Prediction:
     """Join predicted and true embeddings of 1, 2 ... steps ahead into rows; each number of steps weighs the same.
 
     Args:

@@ -120,9 +120,7 @@ class CausalDynamics(Dynamics):
         has_norms: Whether blocks normalise once more, see `ModulatedBlock`; always so without modulation.
     """
 
-    def __init__(
-        self, config: CausalDynamicsConfig, embedding_dim: int, action_dim: int, has_norms: bool = False
-    ):
+    def __init__(self, config: CausalDynamicsConfig, embedding_dim: int, action_dim: int, has_norms: bool = False):
         super().__init__()
         self.config = config
         self.embedding_dim = embedding_dim
@@ -139,7 +137,9 @@ class CausalDynamics(Dynamics):
             self.action = nn.Linear(action_dim, config.action_dim)
         self.norm = nn.LayerNorm(dim)
         self.head = _head(config, dim, embedding_dim)
-        self.frame_position = nn.Parameter(0.02 * torch.randn(config.num_tokens, dim)) if config.num_tokens > 1 else None
+        self.frame_position = (
+            nn.Parameter(0.02 * torch.randn(config.num_tokens, dim)) if config.num_tokens > 1 else None
+        )
 
     def ahead(
         self, z: Float[Tensor, "b t *n d"], action: Float[Tensor, "b _ a"], num_steps: int
@@ -374,6 +374,4 @@ def _head(config: CausalDynamicsConfig, dim: int, embedding_dim: int) -> nn.Modu
 
 def mlp_head(dim: int, hidden_dim: int, out_dim: int) -> nn.Sequential:
     """Build LeWM's head: linear, BatchNorm, GELU, linear."""
-    return nn.Sequential(
-        nn.Linear(dim, hidden_dim), BatchNorm(hidden_dim), nn.GELU(), nn.Linear(hidden_dim, out_dim)
-    )
+    return nn.Sequential(nn.Linear(dim, hidden_dim), BatchNorm(hidden_dim), nn.GELU(), nn.Linear(hidden_dim, out_dim))

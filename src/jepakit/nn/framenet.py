@@ -1,6 +1,5 @@
-"""Encode the frames of small worlds into one vector each: a few strided convolutions and a linear map."""
+"""Encode the frames of small worlds into one vector each: patches, one convolution over them, and a linear map."""
 
-import itertools
 from dataclasses import dataclass
 
 import torch.nn.functional as F
@@ -8,10 +7,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from jepakit.nn.resnet import channels_last
 from jepakit.types import UserError
-
-_STEM_KERNEL, _STEM_STRIDE = 8, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,24 +17,25 @@ class FrameNetConfig:
     Args:
         image_size: Side of the frames in pixels.
         in_channels: Channels of the frames.
-        widths: Channels of the stem (8x8 pixels, every 4) and of the 3x3 convolutions after it, each of stride 2.
+        patch_size: Side of a patch in pixels; frames are padded with zeros to whole patches.
+        width: Numbers that describe a patch.
         dim: Width of the embedding.
         normalise: Whether a LayerNorm is the last layer.
 
     Raises:
-        UserError: The frames are too small for so many convolutions.
+        UserError: A patch is larger than the frames, or a number is not positive.
     """
 
     image_size: int = 65
     in_channels: int = 2
-    widths: tuple[int, ...] = (32, 64, 64)
-    dim: int = 256
+    patch_size: int = 8
+    width: int = 64
+    dim: int = 128
     normalise: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "widths", tuple(self.widths))
-        if self.image_size < _STEM_KERNEL or not self.widths:
-            raise UserError(f"A FrameNet needs frames of at least {_STEM_KERNEL} pixels and a width.")
+        if min(self.in_channels, self.patch_size, self.width, self.dim) < 1 or self.patch_size > self.image_size:
+            raise UserError(f"A FrameNet needs positive numbers and patches no larger than the frames, got {self}.")
 
     def build(self) -> "FrameNet":
         """Build the network with fresh weights."""
@@ -51,21 +48,19 @@ class FrameNet(nn.Module):
     Attributes:
         embedding_dim: Width of the embedding.
 
-    Source: our own; a cheap stand-in for the IMPALA network of EB-JEPA (arXiv 2602.03604), at a tenth of its work.
+    Source: our own; a cheap stand-in for the IMPALA network of EB-JEPA (arXiv 2602.03604), at a thirtieth of its work:
+    patches do not overlap, so that the first layer is one product of matrices.
     """
 
     def __init__(self, config: FrameNetConfig):
         super().__init__()
         self.config = config
         self.embedding_dim = config.dim
-        widths = config.widths
-        stem = nn.Conv2d(config.in_channels, widths[0], _STEM_KERNEL, _STEM_STRIDE, padding=_STEM_KERNEL // 2)
-        rest = [nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in itertools.pairwise(widths)]
-        self.convolutions = nn.ModuleList([stem, *rest])
-        side = (config.image_size + 2 * (_STEM_KERNEL // 2) - _STEM_KERNEL) // _STEM_STRIDE + 1
-        for _ in rest:
-            side = (side - 1) // 2 + 1
-        self.linear = nn.Linear(widths[-1] * side**2, config.dim)
+        side = -(-config.image_size // config.patch_size)
+        self.padding = side * config.patch_size - config.image_size
+        self.stem = nn.Linear(config.in_channels * config.patch_size**2, config.width)
+        self.convolution = nn.Conv2d(config.width, config.width, 3, stride=2, padding=1)
+        self.linear = nn.Linear(config.width * ((side + 1) // 2) ** 2, config.dim)
         self.norm = nn.LayerNorm(config.dim) if config.normalise else nn.Identity()
 
     def forward(
@@ -78,8 +73,9 @@ class FrameNet(nn.Module):
         """
         if context_idx is not None:
             raise UserError("FrameNet sees whole frames only; use a ViT to encode a part of each.")
-        x = channels_last(x)
-        for convolution in self.convolutions:
-            x = F.gelu(convolution(x))
-        z: Tensor = self.norm(self.linear(rearrange(x, "b c h w -> b (c h w)")))
+        x = F.pad(x, (0, self.padding, 0, self.padding))
+        side = self.config.patch_size
+        patches = F.gelu(self.stem(rearrange(x, "b c (h p) (w q) -> b h w (c p q)", p=side, q=side)))
+        places = F.gelu(self.convolution(rearrange(patches, "b h w c -> b c h w")))  # a view: channels lie last
+        z: Tensor = self.norm(self.linear(rearrange(places, "b c h w -> b (h w c)")))
         return z[:, None]

@@ -79,7 +79,9 @@ class WindowDynamics(CausalDynamics):
             UserError: More than one step is asked for, or there is not one action between each frame and the next.
         """
         if num_steps != 1:
-            raise UserError(f"A predictor with learned positions trains one step ahead (rollout_steps=1), not {num_steps}.")
+            raise UserError(
+                f"A predictor with learned positions trains one step ahead (rollout_steps=1), not {num_steps}."
+            )
         tokens, window = self._tokens(z), self.config.window
         require_clip(tokens.shape[1], action.shape[1])
         seen = tokens[:, :-1]

@@ -29,7 +29,7 @@ class LatentDistance:
             raise UserError(f"LatentDistance is over 'last' or 'mean', with a discount above 0, got {self}.")
 
     def __call__(
-        self, z_hat: Float[Tensor, "b s t n d"], goal: Float[Tensor, "b n d"], actions: Float[Tensor, "b s t a"]
+        self, z_hat: Float[Tensor, "b s t n d"], goal: Float[Tensor, "b n d"], actions: Float[Tensor, "b s _ a"]
     ) -> Float[Tensor, "b s"]:
         """Return the cost of each candidate, in float32."""
         if self.over == "last":

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jepakit.types import UserError
 
-Cost = Callable[[Float[Tensor, "b s t n d"], Float[Tensor, "b n d"], Float[Tensor, "b s t a"]], Float[Tensor, "b s"]]
+Cost = Callable[[Float[Tensor, "b s t n d"], Float[Tensor, "b n d"], Float[Tensor, "b s _ a"]], Float[Tensor, "b s"]]
 """Say what reaching (predicted tokens, goal tokens, actions) costs: low is good."""
 
 
@@ -42,8 +42,8 @@ class WorldModel(Protocol):
         """Return the state in which observations leave the model."""
         ...
 
-    def rollout(self, state: Any, actions: Float[Tensor, "b s t a"]) -> Float[Tensor, "b s t n d"]:
-        """Return the predicted tokens after each action of each candidate."""
+    def rollout(self, state: Any, actions: Float[Tensor, "b s t a"]) -> Float[Tensor, "b s _ n d"]:
+        """Return the predicted tokens after each action of each candidate, or after each block that is looked at."""
         ...
 
     def encode_goal(self, goal: Any) -> Float[Tensor, "b n d"]:

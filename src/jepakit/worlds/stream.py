@@ -23,6 +23,7 @@ class ClipStream:
         behaviour: How.
         batch_size: Clips of a step over all processes.
         num_frames: Frames of a clip.
+        frame_skip: Actions between two of its frames; those in between are never drawn.
 
     Raises:
         UserError: A clip has no action, or there are fewer clips than processes.
@@ -32,9 +33,10 @@ class ClipStream:
     behaviour: Behaviour
     batch_size: int
     num_frames: int
+    frame_skip: int = 1
 
     def __post_init__(self) -> None:
-        if self.num_frames < 2 or self.batch_size < 1:
+        if self.num_frames < 2 or min(self.batch_size, self.frame_skip) < 1:
             raise UserError(f"Clips need at least 2 frames and a batch at least 1 clip, got {self}.")
 
     def batch(self, step: int) -> ClipBatch:
@@ -52,7 +54,8 @@ class ClipStream:
         """Make the clips of several steps at once; those of a step do not depend on which others are made with it."""
         whole = torch.arange(self.batch_size)
         ids = [(step * self.batch_size + whole).tensor_split(world_size())[rank()] for step in steps]
-        made = self.behaviour(self.world, torch.cat(ids), self.num_frames - 1)
+        made = self.behaviour(self.world, torch.cat(ids), self.frame_skip * (self.num_frames - 1))
+        frames = made.every(self.frame_skip).render(self.world)
         sizes = [len(part) for part in ids]
-        parts = (tensor.split(sizes) for tensor in (made.render(self.world), made.action, torch.cat(ids)))
+        parts = (tensor.split(sizes) for tensor in (frames, made.action, torch.cat(ids)))
         return [ClipBatch(*part) for part in zip(*parts, strict=True)]

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from jepakit.types import UserError
 from jepakit.worlds.world import World
 
 
@@ -31,6 +32,17 @@ class Trajectories:
     def at(self, step: int) -> Any:
         """Return the states of every trajectory after so many actions."""
         return select(self.states, torch.arange(len(self.action)) * self.num_states + step)
+
+    def every(self, num: int) -> "Trajectories":
+        """Return every `num`-th state, the first among them, and for each the sum of the actions that led to the next.
+
+        Raises:
+            UserError: The actions do not fill whole blocks.
+        """
+        if self.action.shape[1] % num:
+            raise UserError(f"{self.action.shape[1]} actions do not fill blocks of {num}.")
+        seen = torch.arange(len(self.action) * self.num_states).unflatten(0, (-1, self.num_states))[:, ::num]
+        return Trajectories(select(self.states, seen.flatten()), self.action.unflatten(1, (-1, num)).sum(dim=2))
 
     def of(self, values: Float[Tensor, "..."]) -> Float[Tensor, "b t1 ..."]:
         """Return values of `states` with an axis for trajectories and one for time."""

@@ -1,0 +1,48 @@
+"""Hold each action of a plan for several steps of the world: fewer numbers to search for, and smoother ways."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+from jaxtyping import Float
+from torch import Tensor
+
+from jepakit.planning.plan import LatentState, WorldModel
+from jepakit.types import UserError
+
+
+@dataclass(frozen=True)
+class Held:
+    """Show planners a world model in which an action lasts several steps.
+
+    Args:
+        model: What predicts.
+        num_steps: Steps for which an action is held; a model that skips frames takes a multiple of its frame-skip.
+
+    Raises:
+        UserError: An action would be held for less than a step.
+    """
+
+    model: WorldModel
+    num_steps: int
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 1:
+            raise UserError(f"An action is held for at least 1 step, not {self.num_steps}.")
+
+    @property
+    def action_space(self) -> gymnasium.spaces.Space[Any]:
+        """Return the model's own actions."""
+        return self.model.action_space
+
+    def observe(self, observation: Any) -> LatentState:
+        """Return the model's state."""
+        return self.model.observe(observation)
+
+    def rollout(self, state: Any, actions: Float[Tensor, "b s t a"]) -> Float[Tensor, "b s _ n d"]:
+        """Return what the model predicts when each action is done so many times."""
+        return self.model.rollout(state, actions.repeat_interleave(self.num_steps, dim=2))
+
+    def encode_goal(self, goal: Any) -> Float[Tensor, "b n d"]:
+        """Return the model's tokens of goals."""
+        return self.model.encode_goal(goal)
