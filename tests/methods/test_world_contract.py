@@ -119,7 +119,9 @@ def test_a_planner_takes_it_with_and_without_a_past(name: str) -> None:
     for past in (1, 3):
         plan = planner(model, cut(batch, 0, past), cut(batch, 6, 1))
         assert plan.actions.shape == (6, 4, 2)
-        alone = planner(model, *(replace_batch(cut(batch, *part), 2) for part in ((0, past), (6, 1))), ids=torch.tensor([2]))
+        alone = planner(
+            model, *(replace_batch(cut(batch, *part), 2) for part in ((0, past), (6, 1))), ids=torch.tensor([2])
+        )
         torch.testing.assert_close(plan.actions[2:3], alone.actions, rtol=1e-3, atol=1e-3)
 
 

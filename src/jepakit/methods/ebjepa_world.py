@@ -22,6 +22,7 @@ from jepakit.jepa import Objective, Term, wide
 from jepakit.methods.world import WorldMethod
 from jepakit.nn.dynamics import GRUDynamicsConfig
 from jepakit.nn.framenet import FrameNetConfig
+from jepakit.nn.impala import ImpalaConfig
 from jepakit.objectives import Covariance, Variance, mse
 from jepakit.random import seeded_init
 from jepakit.types import UserError
@@ -49,7 +50,7 @@ class EBJEPAWorldConfig:
         UserError: The bounds of an action are not in order.
     """
 
-    encoder: FrameNetConfig
+    encoder: FrameNetConfig | ImpalaConfig
     preprocess: Preprocess
     dynamics: GRUDynamicsConfig = field(default_factory=GRUDynamicsConfig)
     action_low: tuple[float, ...]

@@ -130,7 +130,9 @@ class WorldMethod(JEPA):
         return shape[0] if shape else 1
 
 
-def questions_of(asked: list[tuple[Float[Tensor, "b _ *n d"], Float[Tensor, "b _ *n d"]]], first: int = 1) -> Prediction:
+def questions_of(
+    asked: list[tuple[Float[Tensor, "b _ *n d"], Float[Tensor, "b _ *n d"]]], first: int = 1
+) -> Prediction:
     """Join predicted and true embeddings of 1, 2 ... steps ahead into rows; each number of steps weighs the same.
 
     Args:
