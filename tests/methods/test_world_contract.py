@@ -86,6 +86,15 @@ def test_a_later_frame_changes_no_earlier_answer(name: str) -> None:
     asks = before.group > 0  # the drawing of a frame from itself is no prediction
     torch.testing.assert_close(before.z_hat[asks], after.z_hat[asks], rtol=0, atol=0)
     assert not torch.equal(before.z, after.z)
+    changed = replace(batch, frames=batch.frames.clone())
+    changed.frames[:, 2 * model.frame_skip] = 255 - changed.frames[:, 2 * model.frame_skip]
+    after = model.predict(changed, 0)
+    for k in range(1, int(before.group.max()) + 1):
+        one, other = (part.z_hat[part.group == k].unflatten(0, (6, -1)) for part in (before, after))
+        num_starts = model.thinned(batch).frames.shape[1] - k
+        earlier = 2 * one.shape[1] // num_starts  # rows of the starts before the frame that was changed
+        torch.testing.assert_close(one[:, :earlier], other[:, :earlier], rtol=1e-12, atol=1e-12)
+        assert earlier == one.shape[1] or not torch.equal(one[:, earlier:], other[:, earlier:])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -182,6 +182,6 @@ def test_what_does_not_fit_is_one_sentence() -> None:
         model.rollout(model.begin(z, action).expand(1), torch.zeros(2, 1, 130, 2))
     with pytest.raises(UserError, match="rollout_steps=1"):
         build("window").ahead(z, action, 2)
+    prefix = build("prefix")
     with pytest.raises(UserError, match="plans of 128 actions, got 130"):
-        prefix = build("prefix")
         prefix.rollout(prefix.begin(z, action).expand(1), torch.zeros(2, 1, 130, 2))

@@ -1,7 +1,7 @@
 """Import DINO-WM's predictor, in the layout of JEPA-WMs' files: a state_dict for each part.
 
-    predictor         pos_embedding, transformer.layers.N.0.{norm, to_qkv, to_out.0}, transformer.layers.N.1.net.{0, 1, 4},
-                      transformer.norm
+    predictor         pos_embedding, transformer.norm, transformer.layers.N.0.{norm, to_qkv, to_out.0},
+                      transformer.layers.N.1.net.{0, 1, 4}
     action_encoder    patch_embed
     proprio_encoder   patch_embed, where the model feels
 
