@@ -94,7 +94,7 @@ def test_a_later_frame_changes_no_earlier_answer(name: str) -> None:
         num_starts = model.thinned(batch).frames.shape[1] - k
         earlier = 2 * one.shape[1] // num_starts  # rows of the starts before the frame that was changed
         torch.testing.assert_close(one[:, :earlier], other[:, :earlier], rtol=1e-12, atol=1e-12)
-        assert earlier == one.shape[1] or not torch.equal(one[:, earlier:], other[:, earlier:])
+        assert num_starts <= 2 or not torch.equal(one[:, earlier:], other[:, earlier:])
 
 
 @pytest.mark.parametrize("name", NAMES)
