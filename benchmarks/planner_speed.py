@@ -110,7 +110,7 @@ def turned(x: Tensor, frames: Tensor) -> Tensor:
 
 
 def plain_rollout(model: CausalDynamics, past: Past, actions: Tensor, window: int | None = None) -> Tensor:
-    """Return predictions (b, s, t, d): at every step the sequence, or its last frames, is recomputed and joined anew."""
+    """Return predictions (b, s, t, d); each step recomputes the sequence, or its last frames, joined anew."""
     b, s, horizon, _ = actions.shape
     z = past.z[:, None].expand(b, s, -1, -1).flatten(0, 1)
     done = past.action[:, None].expand(b, s, -1, -1).flatten(0, 1)

@@ -43,3 +43,15 @@ def test_settings_of_the_selector_can_be_built() -> None:
     for name, rate in itertools.product(selector.METHODS, selector.FACTORS):
         recipe = selector.recipe_for(name, rate, 10.0)
         assert recipe.method.build(seed=0, num_steps=2).config == recipe.method
+
+
+def test_the_planners_forms_find_the_same_plan_and_their_work_is_counted() -> None:
+    speed = script("benchmarks/planner_speed.py")
+    args = speed.arguments(["--quick"])
+    told = speed.report(args)  # compares the plans of the kept and the plain form
+    assert set(told) == {"kept", "plain", "window", "kept bf16"}
+    assert [speed.frames_passed(name, args) for name in ("kept", "plain", "window")] == [5, 25, 15]
+    args.history = 1
+    assert [speed.frames_passed(name, args) for name in ("kept", "plain", "window")] == [5, 15, 12]
+    flop = told["plain"]["gflop"] / told["kept"]["gflop"]
+    assert flop == pytest.approx(5.0)

@@ -68,8 +68,9 @@ class ClipBatch:
 
     def to(self, device: torch.device | str) -> "ClipBatch":
         """Move all tensors to `device` without waiting for the copy."""
-        held = (part.to(device, non_blocking=True) for part in (self.frames, self.action, self.id))
-        return ClipBatch(*held, None if self.proprio is None else self.proprio.to(device, non_blocking=True))
+        frames, action, id = (part.to(device, non_blocking=True) for part in (self.frames, self.action, self.id))
+        proprio = None if self.proprio is None else self.proprio.to(device, non_blocking=True)
+        return ClipBatch(frames, action, id, proprio)
 
     def parts(self, num: int) -> list["ClipBatch"]:
         """Cut the batch into parts of nearly equal size."""

@@ -1,4 +1,4 @@
-"""Say what the body of a world model can do and feel, and how its predictor is told: choices, blocks, proprioception."""
+"""Say what the body of a world model can do and feel, and how its predictor is told: choices, blocks, bounds."""
 
 import math
 from dataclasses import dataclass, replace

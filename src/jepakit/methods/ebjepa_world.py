@@ -28,6 +28,7 @@ from jepakit.methods.lewm import fitted
 from jepakit.methods.world import WorldMethod
 from jepakit.nn.dynamics import GRUDynamicsConfig
 from jepakit.nn.framenet import FrameNetConfig
+from jepakit.nn.impala import ImpalaConfig
 from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
 from jepakit.objectives import Covariance, Variance, mse
 from jepakit.random import seeded_init
@@ -59,7 +60,7 @@ class EBJEPAWorldConfig(ActingConfig):
             for.
     """
 
-    encoder: FrameNetConfig
+    encoder: FrameNetConfig | ImpalaConfig
     preprocess: Preprocess
     dynamics: GRUDynamicsConfig | ResidualDynamicsConfig = field(default_factory=GRUDynamicsConfig)
     rollout_steps: int = 8

@@ -30,8 +30,10 @@ from jepakit.methods.agree import square_size
 from jepakit.methods.world import WorldMethod
 from jepakit.nn import BackboneConfig, ViTConfig
 from jepakit.nn.causal_dynamics import CausalDynamicsConfig, mlp_head
+from jepakit.nn.classvit import ClassViTConfig
 from jepakit.nn.dynamics import GRUDynamicsConfig
 from jepakit.nn.framenet import FrameNetConfig
+from jepakit.nn.impala import ImpalaConfig
 from jepakit.nn.prefix_dynamics import PrefixDynamicsConfig
 from jepakit.nn.window_dynamics import WindowDynamicsConfig
 from jepakit.objectives import SIGReg, mse
@@ -39,7 +41,7 @@ from jepakit.random import seeded_init
 from jepakit.types import ClipBatch, UserError
 from jepakit.views import Preprocess
 
-FrameEncoderConfig = FrameNetConfig | ViTConfig | BackboneConfig
+FrameEncoderConfig = FrameNetConfig | ViTConfig | ClassViTConfig | ImpalaConfig | BackboneConfig
 DynamicsConfig = CausalDynamicsConfig | WindowDynamicsConfig | PrefixDynamicsConfig | GRUDynamicsConfig
 
 
@@ -93,7 +95,7 @@ class LeWMConfig(ActingConfig):
 
 def fitted(preprocess: Preprocess, encoder: FrameEncoderConfig) -> Preprocess:
     """Return the preprocessing with the channels, and where it says so the size, that an encoder takes."""
-    if isinstance(encoder, FrameNetConfig):
+    if isinstance(encoder, FrameNetConfig | ClassViTConfig | ImpalaConfig):
         preprocess = replace(preprocess, image_size=encoder.image_size)
     elif isinstance(encoder, ViTConfig):
         preprocess = replace(preprocess, image_size=square_size(encoder))

@@ -1,4 +1,4 @@
-"""A pixel-predicting world model: the raw-output arm beside the JEPAs of this folder, with the same encoder and planner.
+"""A pixel-predicting world model: the raw-output arm beside the JEPAs of this folder, same encoder, same planner.
 
     z_t         = encoder(frame t)
     z_hat_{t+k} = predictor(z_t, a_t ... a_{t+k-1})

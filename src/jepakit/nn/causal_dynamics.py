@@ -129,7 +129,7 @@ class CausalDynamics(Dynamics):
         shape = (config.num_heads, config.head_dim, config.mlp_dim, has_norms or not self.is_modulated)
         self.blocks = nn.ModuleList(ModulatedBlock(dim, *shape) for _ in range(config.depth))
         if self.is_modulated:
-            self.action = ActionEmbedding(action_dim, dim)
+            self.action: nn.Module = ActionEmbedding(action_dim, dim)
             self.modulation = nn.Linear(dim, config.depth * MODULATIONS * dim)  # of all blocks in one product
             nn.init.zeros_(self.modulation.weight)  # every block begins as the identity
             nn.init.zeros_(self.modulation.bias)
@@ -137,9 +137,8 @@ class CausalDynamics(Dynamics):
             self.action = nn.Linear(action_dim, config.action_dim)
         self.norm = nn.LayerNorm(dim)
         self.head = _head(config, dim, embedding_dim)
-        self.frame_position = (
-            nn.Parameter(0.02 * torch.randn(config.num_tokens, dim)) if config.num_tokens > 1 else None
-        )
+        several = config.num_tokens > 1
+        self.frame_position = nn.Parameter(0.02 * torch.randn(config.num_tokens, dim)) if several else None
 
     def ahead(
         self, z: Float[Tensor, "b t *n d"], action: Float[Tensor, "b _ a"], num_steps: int
@@ -294,6 +293,7 @@ class CausalDynamics(Dynamics):
         rotation = self._rotation(position)
         modulations = self._modulations(condition)
         for place, block in enumerate(self.blocks):
+            assert isinstance(block, ModulatedBlock)
             query, key, value = block.look(x, modulations[place], rotation)
             own[place] = [*own[place], (key, value)][-self.config.window :]
             shared = context[place] if context else None

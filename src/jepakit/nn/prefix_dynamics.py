@@ -112,6 +112,7 @@ class PrefixDynamics(Dynamics):
         mask = band_mask(steps, horizon)
         x = self.action(plans.to(z.dtype))[..., None, :]
         for block, part in zip(self.blocks, modulation.chunk(len(self.blocks), dim=-1), strict=True):
+            assert isinstance(block, ModulatedBlock)
             query, key, value = block.look(x, part, rotation)
             flat = [rearrange(found, "b s t 1 h c -> (b s) h t c") for found in (query, key, value)]
             mixed = F.scaled_dot_product_attention(flat[0], flat[1], flat[2], attn_mask=mask)

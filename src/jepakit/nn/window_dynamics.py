@@ -13,6 +13,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from jepakit.nn.adaln import ActionEmbedding
 from jepakit.nn.causal_dynamics import CausalDynamics, CausalDynamicsConfig
 from jepakit.nn.dynamics import require_clip
 from jepakit.types import UserError
@@ -67,7 +68,7 @@ class WindowDynamics(CausalDynamics):
         super().__init__(replace(config, num_tokens=1), embedding_dim, action_dim, config.normalises_twice)
         self.config = config
         if self.is_modulated and config.action_hidden:
-            self.action = type(self.action)(action_dim, embedding_dim, config.action_hidden)
+            self.action = ActionEmbedding(action_dim, embedding_dim, config.action_hidden)
         self.window_position = nn.Parameter(0.02 * torch.randn(config.window * config.num_tokens, self.width))
 
     def ahead(

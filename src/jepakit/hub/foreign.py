@@ -1,0 +1,163 @@
+"""Read checkpoints that others wrote: nothing in them is executed, every weight is accounted for by its own name."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from jepakit.storage import load_tensors
+from jepakit.types import UserError
+
+LARGEST = 4 * 2**30
+_SHOWN = 4
+
+
+def read_foreign(path: Path | str, largest: int = LARGEST) -> dict[str, Any]:
+    """Return what a foreign file holds: tensors by name, possibly in dictionaries of dictionaries.
+
+    Args:
+        path: A safetensors file, or one written by torch.save.
+        largest: Most bytes of a file.
+
+    Raises:
+        UserError: There is no such file, it is larger than that, damaged, or holds more than plain values and tensors
+            (whole pickled modules, say), which would have to be executed.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise UserError(f"{path} is no file.")
+    if file.stat().st_size > largest:
+        raise UserError(
+            f"{path} has {file.stat().st_size} bytes, more than the {largest} that are read; raise the limit."
+        )
+    if file.suffix == ".safetensors":
+        return dict(load_tensors(file)[0])
+    try:
+        held = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()
+        raise UserError(
+            f"{path} is damaged or holds more than tensors and plain values, which would have to be executed: "
+            f"{reason[0][:160] if reason else type(error).__name__} Save the modules' state_dict() with their own "
+            "code, and import that."
+        ) from error
+    if not isinstance(held, dict):
+        raise UserError(f"{path} holds a {type(held).__name__}, not weights by name.")
+    return held
+
+
+def tensors_in(
+    held: Mapping[str, Any], origin: str | Path, under: tuple[str, ...], prefix: str = ""
+) -> dict[str, Tensor]:
+    """Return the weights of a file by name.
+
+    Args:
+        held: What the file holds.
+        origin: Its name.
+        under: Where its weights may lie, the first that is there counts; else they lie at the top.
+        prefix: What all names may begin with, taken away.
+
+    Raises:
+        UserError: What lies there is no tensor.
+    """
+    inner = next((held[name] for name in under if isinstance(held.get(name), dict)), held)
+    weights = {}
+    for name, value in inner.items():
+        if not isinstance(value, Tensor):
+            raise UserError(
+                f"{origin}: {name!r} holds a {type(value).__name__}, not a tensor; it is no such checkpoint."
+            )
+        weights[str(name).removeprefix("module.").removeprefix(prefix)] = value
+    return weights
+
+
+class Renaming:
+    """Take weights one by one under their names, and give them to a module under ours.
+
+    Args:
+        weights: By their names.
+        origin: The file, for messages.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor], origin: str | Path):
+        self.left = dict(weights)
+        self.origin = origin
+        self.given: dict[str, tuple[str, Tensor]] = {}
+
+    def look(self, theirs: str, num_axes: int | None = None) -> Tensor:
+        """Return a weight, from whose shape sizes are read.
+
+        Raises:
+            UserError: It is missing, or has another number of axes.
+        """
+        if theirs not in self.left:
+            raise UserError(f"{self.origin} has no {theirs!r}, so it is no such checkpoint.")
+        weight = self.left[theirs]
+        if num_axes is not None and weight.ndim != num_axes:
+            raise UserError(f"{self.origin}: {theirs!r} has shape {tuple(weight.shape)}, not {num_axes} axes.")
+        return weight
+
+    def take(self, theirs: str) -> Tensor:
+        """Return a weight that is used; what is left at the end is an error."""
+        weight = self.look(theirs)
+        del self.left[theirs]
+        return weight
+
+    def move(self, theirs: str, ours: str) -> None:
+        """Give a weight to the module under another name."""
+        self.put(theirs, ours, self.take(theirs))
+
+    def put(self, theirs: str, ours: str, weight: Tensor) -> None:
+        """Give the module a weight made of theirs."""
+        self.given[ours] = (theirs, weight)
+
+    def layer(self, theirs: str, ours: str) -> None:
+        """Move weight and bias."""
+        for part in ("weight", "bias"):
+            self.move(f"{theirs}.{part}", f"{ours}.{part}")
+
+    def batchnorm(self, theirs: str, ours: str) -> None:
+        """Move a BatchNorm, with what it has seen."""
+        self.layer(theirs, ours)
+        for part in ("running_mean", "running_var", "num_batches_tracked"):
+            self.move(f"{theirs}.{part}", f"{ours}.{part}")
+
+    def count(self, prefix: str) -> int:
+        """Return how many numbered parts there are under a prefix."""
+        numbers = {name[len(prefix) :].split(".")[0] for name in self.left if name.startswith(prefix)}
+        return len([number for number in numbers if number.isdigit()])
+
+    def drop(self, prefix: str) -> None:
+        """Leave out what only training needs."""
+        self.left = {name: weight for name, weight in self.left.items() if not name.startswith(prefix)}
+
+    def fill(self, module: nn.Module, fresh: tuple[str, ...] = ()) -> None:
+        """Load the module with what it was given.
+
+        Args:
+            module: The module.
+            fresh: Beginnings of names that keep what they have.
+
+        Raises:
+            UserError: Something was not used, or does not fit; the sentence names it as the file does.
+        """
+        if self.left:
+            names = sorted(self.left)
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            raise UserError(f"{self.origin} holds weights of another architecture: {', '.join(names[:_SHOWN])}{more}.")
+        state = module.state_dict()
+        for ours, (theirs, weight) in self.given.items():
+            if ours not in state:
+                raise UserError(f"{self.origin} holds weights of another architecture: {theirs}.")
+            if state[ours].shape != weight.shape:
+                raise UserError(
+                    f"{self.origin}: {theirs!r} has shape {tuple(weight.shape)}, where {tuple(state[ours].shape)} is "
+                    "needed by the sizes of the others."
+                )
+        missing = [name for name in state if name not in self.given and not name.startswith(fresh or ("\0",))]
+        assert not missing, f"the importer gives nothing to {missing}"
+        with torch.no_grad():
+            module.load_state_dict(state | {ours: weight for ours, (_, weight) in self.given.items()})
