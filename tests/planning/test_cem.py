@@ -9,7 +9,8 @@ import torch
 from toy_worlds import Walk
 
 from jepakit.planning import CEM, LatentDistance
-from jepakit.planning.plan import Plan, bounds_of
+from jepakit.planning.bounds import bounds_of
+from jepakit.planning.plan import Plan
 from jepakit.types import UserError
 
 START = torch.zeros(5, 2)
