@@ -62,7 +62,7 @@ class GoalPolicy(nn.Module):
     ) -> Float[Tensor, "b t a"]:
         """Return the first `num_actions` actions; `steps`, at least 1, is how many there are to the goal."""
         known = torch.cat((z, goal.to(z), steps.to(z).log()[:, None]), dim=-1)
-        told: Tensor = self.layers(known.to(self.layers[0].weight))
+        told: Tensor = self.layers(known.to(next(self.layers.parameters()).dtype))
         return told.view(len(z), self.config.num_actions, self.config.action_dim)
 
 

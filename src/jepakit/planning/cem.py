@@ -28,7 +28,8 @@ class CEM(Sampling):
         momentum: Share of the old mean and standard deviation in the new ones.
         decay: Each round draws so many times fewer candidates than the one before, but at least two per elite.
         takes_best: Whether the plan is the best candidate, if that is better than the mean.
-        tolerance: Stop an episode once the elites' mean cost falls by less than this share in a round; by default never.
+        tolerance: Stop an episode once the elites' mean cost falls by no more than this share in a round; never by
+            default.
     """
 
     num_elites: int = 15

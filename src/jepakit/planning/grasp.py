@@ -44,7 +44,7 @@ class GRASP(Sampling):
 
     num_samples: int = 8
     num_iterations: int = 100
-    learning_rate: float = 0.1
+    learning_rate: float = 0.2
     state_rate: float = 0.5
     state_noise: float = 0.1
     goal_weight: float = 0.1
@@ -69,9 +69,10 @@ class GRASP(Sampling):
             )
         box, adam = Box(problem.bounds), Adam(self.learning_rate, self.num_iterations)
         actions = self.candidates(problem, 0, problem.begin[:, 0], self.first_std(problem), problem.begin)
-        free, best = box.free(actions), Best(actions)
+        free, best, ahead = box.free(actions), Best(actions), problem.predict(actions)
+        best.see(actions, problem.judge(ahead, actions))
         goal = problem.goal[:, None, None].to(actions)
-        virtual = self._line(problem.predict(actions[:, :, :1]).to(actions), goal)
+        virtual = self._line(ahead[:, :, :1].to(actions), goal)
         far = (goal - virtual[:, :, :1]).square().mean(dim=(-2, -1), keepdim=True).sqrt()
         for turn in range(1, self.num_iterations + 1):
             with torch.enable_grad():

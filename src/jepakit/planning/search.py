@@ -112,6 +112,7 @@ class Search(ABC):
         """Return what actions may be."""
         return bounds_of(space, self.max_norm)
 
+    @torch.inference_mode(False)  # in which a caller's inference mode would forbid gradients to those who take them
     @torch.no_grad()
     def __call__(
         self,
