@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from toy_worlds import Turning, Walk
 from torch import Tensor
+from toy_worlds import Turning, Walk
 
 from jepakit.planning import CEM, ICEM, LatentDistance, Plan
 
@@ -84,7 +84,8 @@ def test_elites_are_gone_on_with_in_the_next_decision() -> None:
 def test_momentum_keeps_a_share_of_the_old_mean() -> None:
     begin = torch.full((5, 5, 2), 0.5)
     fresh, slow = (
-        replace(CEM_5, num_iterations=1, momentum=share)(Walk(), START, GOAL, begin=begin).actions for share in (0, 0.25)
+        replace(CEM_5, num_iterations=1, momentum=share)(Walk(), START, GOAL, begin=begin).actions
+        for share in (0, 0.25)
     )
     torch.testing.assert_close(slow, 0.75 * fresh + 0.25 * begin)
 

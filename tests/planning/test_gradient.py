@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from toy_worlds import Place, Step, Turning, Walk
 from torch import Tensor, nn
+from toy_worlds import Place, Step, Turning, Walk
 
 from jepakit.planning import GRASP, ActionPenalty, GradientPlanner, LatentDistance, WeightedSum
 from jepakit.types import UserError
@@ -78,7 +78,9 @@ class Learned(nn.Module):
         return goal[:, None]
 
 
-@pytest.mark.parametrize("planner", [replace(ADAM, num_iterations=4), GRASP(horizon=4, num_samples=2, num_iterations=4)])
+@pytest.mark.parametrize(
+    "planner", [replace(ADAM, num_iterations=4), GRASP(horizon=4, num_samples=2, num_iterations=4)]
+)
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
 def test_weights_get_no_gradient_and_stay_as_they_are(planner: GradientPlanner, mode: type) -> None:
     model = Learned()
@@ -110,7 +112,6 @@ def test_grasp_meets_the_goal_without_rolling_out_while_it_moves() -> None:
 
 
 def test_grasp_cuts_the_gradient_into_states() -> None:
-    """Without goal_weight, actions far from the end see the virtual states alone, so one round moves only what disagrees."""
     steep: list[Tensor] = []
 
     class Watched(Step):

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from toy_worlds import Walk
 from torch import Tensor
+from toy_worlds import Walk
 
 from jepakit.planning import MPPI, LatentDistance
 

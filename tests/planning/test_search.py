@@ -6,8 +6,8 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from toy_worlds import Step, Walk
 from torch import Tensor
+from toy_worlds import Step, Walk
 
 from jepakit.planning import (
     CEM,
@@ -42,7 +42,9 @@ SEARCHES: dict[str, Search] = {
     "icem": ICEM(horizon=5, num_samples=60, num_elites=8, num_iterations=8, cost=LAST),
     "mppi": MPPI(horizon=5, num_samples=200, temperature=0.03, num_iterations=10, cost=LAST),
     "gradient": GradientPlanner(horizon=5, num_samples=4, num_iterations=30, cost=LAST),
-    "gradient-tanh": GradientPlanner(horizon=5, num_samples=4, num_iterations=30, learning_rate=0.3, cost=LAST, box="tanh"),
+    "gradient-tanh": GradientPlanner(
+        horizon=5, num_samples=4, num_iterations=30, learning_rate=0.3, cost=LAST, box="tanh"
+    ),
     "grasp": GRASP(horizon=5, num_samples=4, num_iterations=50, learning_rate=0.2, sync_every=10, cost=LAST),
     "amortised": ASK_5,
 }

@@ -73,14 +73,14 @@ class Turning(Step):
 
 @dataclass(frozen=True)
 class Walled(Step):
-    """A walk on which the line x = 0 stops whoever crosses it elsewhere than at 2 < y < 3."""
+    """A walk on which the line x = 0 stops whoever crosses it elsewhere than at 1.5 < y < 3."""
 
     def moved(self, place: Tensor, action: Tensor) -> Tensor:
         ahead = place + action.to(place)
         crosses = (place[..., 0] < 0) != (ahead[..., 0] < 0)
         share = place[..., 0] / (place[..., 0] - ahead[..., 0]).where(crosses, torch.ones(()).to(place))
         height = place[..., 1] + share * action[..., 1].to(place)
-        is_stopped = crosses & ~((height > 2) & (height < 3))
+        is_stopped = crosses & ~((height > 1.5) & (height < 3))
         return torch.where(is_stopped[..., None], place, ahead)
 
 
@@ -95,3 +95,21 @@ class Grid(Walk):
     def moved(self, place: Tensor, action: Tensor) -> Tensor:
         moves = torch.tensor([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
         return place + action.to(place) @ moves.to(place)
+
+
+@dataclass(frozen=True)
+class Horseshoe(Walk):
+    """Walk along a circle that is cut at angle 0: its two ends are near each other and far to walk."""
+
+    reach: float = 0.3
+
+    @property
+    def action_space(self) -> gymnasium.spaces.Space:
+        return gymnasium.spaces.Box(-self.reach, self.reach, (1,), np.float32)
+
+    def moved(self, place: Tensor, action: Tensor) -> Tensor:
+        angle = torch.atan2(place[..., 1], place[..., 0]) % (2 * torch.pi)
+        return self.at((angle + action[..., 0].to(angle)).clamp(0.2, 2 * torch.pi - 0.2))
+
+    def at(self, angle: Tensor) -> Tensor:
+        return torch.stack((angle.cos(), angle.sin()), dim=-1)
