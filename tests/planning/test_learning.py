@@ -38,7 +38,7 @@ def test_gaps_of_a_counter_are_told_apart_and_what_is_far_is_far() -> None:
     time = torch.arange(13.0).expand(64, -1)
     which = torch.arange(64.0)[:, None].expand(-1, 13)
     head = learn_reachability(
-        torch.stack((time / 6, which / 16), dim=-1), HEAD, num_steps=800, batch_size=256, learning_rate=1e-2
+        torch.stack((time / 6, which / 16), dim=-1), HEAD, num_steps=500, batch_size=256, learning_rate=1e-2
     )
 
     def steps(first: tuple[float, float], *second: tuple[float, float]) -> list[float]:
@@ -52,7 +52,7 @@ def test_gaps_of_a_counter_are_told_apart_and_what_is_far_is_far() -> None:
 
 
 def test_a_policy_learned_from_random_steps_walks_to_its_goal() -> None:
-    policy = learn_policy(FRAMES, MOVES, POLICY, max_gap=6, num_steps=500, batch_size=256, learning_rate=3e-3)
+    policy = learn_policy(FRAMES, MOVES, POLICY, max_gap=6, num_steps=300, batch_size=256, learning_rate=3e-3)
     goal, place = torch.tensor([[2.0, 1.0], [-1.5, 1.0], [0.0, -2.0]]), torch.zeros(3, 2)
     act = Control(Amortised(horizon=1, within=3, policy=policy), Walk(), goal, torch.arange(3))
     for _ in range(10):

@@ -40,9 +40,10 @@ class Bounds:
         """Return the same bounds in the precision and on the device of a tensor."""
         return Bounds(self.low.to(tensor), self.high.to(tensor), self.max_norm)
 
-    def clamp(self, actions: Float[Tensor, "*n a"]) -> Float[Tensor, "*n a"]:
+    def clamp(self, actions: Float[Tensor, "*n t a"]) -> Float[Tensor, "*n t a"]:
         """Return actions moved into the box, then shortened to the greatest length."""
-        inside = actions.clamp(self.low.to(actions), self.high.to(actions))
+        edges = (edge.to(actions).expand(actions.shape[-2:]).contiguous() for edge in (self.low, self.high))
+        inside = actions.clamp(*edges)  # in rows as long as a plan, which is several times faster than as an action
         if self.max_norm is None:
             return inside
         length = torch.linalg.vector_norm(inside, dim=-1, keepdim=True)

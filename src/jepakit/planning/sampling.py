@@ -60,5 +60,5 @@ class Sampling(Search):
         shape = num_samples, self.horizon, mean.shape[-1], self.colour, self.num_frequencies, self.mirrored
         noise = candidate_noise(self.seed, step, problem.ids, *shape).to(mean)
         drawn = problem.bounds.clamp(torch.addcmul(mean[:, None], std[:, None], noise))
-        kept = kept[:, :num_samples]
-        return torch.cat((kept, drawn[:, kept.shape[1] :]), dim=1)
+        drawn[:, : kept.shape[1]] = kept[:, :num_samples]
+        return drawn
