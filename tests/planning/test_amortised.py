@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_search import straight
 from torch import Tensor
-from toy_worlds import Walk
+from toy_worlds import Walk, straight
 
 from jepakit.planning import CEM, Amortised, Control, LatentDistance, Planner, Proposed
 from jepakit.types import UserError

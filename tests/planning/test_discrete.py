@@ -22,6 +22,12 @@ def test_the_shortest_way_over_a_grid_is_found() -> None:
     assert sorted(plan.actions[0].argmax(dim=-1).tolist()) == [1, 1, 1, 3]
 
 
+def test_a_way_that_nobody_draws_by_chance_is_learned() -> None:
+    far = torch.tensor([[8.0, 2.0], [-7.0, -3.0], [0.0, 9.0]])
+    plan = replace(SEARCH, horizon=10, num_iterations=10)(Grid(), START, far)
+    assert plan.cost.tolist() == [0.0, 0.0, 0.0]
+
+
 def test_planned_together_is_planned_alone() -> None:
     ids = torch.tensor([4, 0, 9])
     whole = SEARCH(Grid(), START, GOAL, ids=ids, decision=1)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from toy_worlds import Step, Walk
+from toy_worlds import Step, Walk, straight
 
 from jepakit.planning import (
     CEM,
@@ -29,10 +29,6 @@ from jepakit.types import UserError
 START = torch.zeros(5, 2)
 GOAL = torch.tensor([[3.0, 1.0], [-2.0, 2.0], [0.0, 0.0], [4.0, -4.0], [50.0, 0.0]])
 LAST = LatentDistance(over="last")
-
-
-def straight(z: Tensor, goal: Tensor, steps: Tensor) -> Tensor:
-    return ((goal - z) / steps[:, None])[:, None]
 
 
 CEM_5 = CEM(horizon=5, num_samples=60, num_elites=8, num_iterations=6, cost=LAST)
