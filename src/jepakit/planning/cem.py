@@ -48,7 +48,7 @@ class CEM(Sampling):
     def search(self, problem: Problem) -> Plan:
         """Find plans for episodes that fit into memory together."""
         mean, std = problem.begin[:, 0], self.first_std(problem)
-        fit = _Fit(mean, std, problem.begin, mean[:, None], *torch.full((2, len(mean)), torch.inf).to(mean))
+        fit = _Fit(mean, std, problem.begin, mean[:, None], *mean.new_full((2, len(mean)), torch.inf))
         going, levels = torch.ones(len(mean), dtype=torch.bool, device=mean.device), []
         for iteration in range(self.num_iterations):
             num_samples = min(self.num_samples, max(int(self.num_samples / self.decay**iteration), 2 * self.num_elites))
