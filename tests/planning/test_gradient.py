@@ -33,7 +33,7 @@ def test_a_linear_system_is_driven_to_its_least_squares_plan() -> None:
     normal = effect.T @ effect / 2 + weight * torch.eye(8).double() / 8
     best = torch.linalg.solve(normal, effect.T @ short / 2).view(1, 4, 2)
     cost = WeightedSum(((1.0, LAST), (weight, ActionPenalty())))
-    plan = replace(ADAM, num_iterations=400, learning_rate=0.05, cost=cost)(world, start, goal)
+    plan = replace(ADAM, num_iterations=200, learning_rate=0.1, cost=cost)(world, start, goal)
     torch.testing.assert_close(plan.actions, best, atol=2e-3, rtol=0.0)
 
 

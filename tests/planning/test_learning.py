@@ -38,7 +38,7 @@ def test_gaps_of_a_counter_are_told_apart_and_what_is_far_is_far() -> None:
     time = torch.arange(13.0).expand(64, -1)
     which = torch.arange(64.0)[:, None].expand(-1, 13)
     head = learn_reachability(
-        torch.stack((time / 6, which / 16), dim=-1), HEAD, num_steps=500, batch_size=256, learning_rate=1e-2
+        torch.stack((time / 6, which / 16), dim=-1), HEAD, num_steps=350, batch_size=192, learning_rate=1e-2
     )
 
     def steps(first: tuple[float, float], *second: tuple[float, float]) -> list[float]:
