@@ -15,11 +15,17 @@ from jepakit.nn.block import Block as Block
 from jepakit.nn.conditioned import ConditionedPredictor as ConditionedPredictor
 from jepakit.nn.convnet import ConvNet as ConvNet
 from jepakit.nn.convnet import ConvNetConfig as ConvNetConfig
+from jepakit.nn.policy import GoalPolicy as GoalPolicy
+from jepakit.nn.policy import GoalPolicyConfig as GoalPolicyConfig
+from jepakit.nn.policy import policy_loss as policy_loss
 from jepakit.nn.pooler import AttentivePooler as AttentivePooler
 from jepakit.nn.predictor import MaskedPredictor as MaskedPredictor
 from jepakit.nn.predictor import MaskedPredictorConfig as MaskedPredictorConfig
 from jepakit.nn.projector import Projector as Projector
 from jepakit.nn.projector import ProjectorConfig as ProjectorConfig
+from jepakit.nn.reachability import ReachabilityConfig as ReachabilityConfig
+from jepakit.nn.reachability import ReachabilityHead as ReachabilityHead
+from jepakit.nn.reachability import reachability_loss as reachability_loss
 from jepakit.nn.resnet import ResNet as ResNet
 from jepakit.nn.resnet import ResNet9 as ResNet9
 from jepakit.nn.resnet import ResNet9Config as ResNet9Config

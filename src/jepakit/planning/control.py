@@ -14,7 +14,10 @@ from jepakit.types import UserError
 class Planner(Protocol):
     """Find plans for a batch of observations and goals."""
 
-    horizon: int
+    @property
+    def horizon(self) -> int:
+        """Return the number of actions of a plan."""
+        ...
 
     def __call__(
         self,
@@ -24,7 +27,7 @@ class Planner(Protocol):
         *,
         ids: Int[Tensor, " b"] | None = None,
         decision: int = 0,
-        begin: Float[Tensor, "b t a"] | None = None,
+        begin: Float[Tensor, "b *k t a"] | None = None,
     ) -> Plan:
         """Return a plan for each."""
         ...

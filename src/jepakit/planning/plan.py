@@ -1,16 +1,13 @@
 """Say what planners see of a world model, what a cost is, and what a plan holds."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-
-from jepakit.types import UserError
 
 Cost = Callable[[Float[Tensor, "b s t n d"], Float[Tensor, "b n d"], Float[Tensor, "b s _ a"]], Float[Tensor, "b s"]]
 """Say what reaching (predicted tokens, goal tokens, actions) costs: low is good."""
@@ -31,7 +28,10 @@ class LatentState(Protocol):
 
 @runtime_checkable
 class WorldModel(Protocol):
-    """All that planning knows of a world model."""
+    """All that planning knows of a world model.
+
+    A model that cannot look further ahead than so many actions says so by an attribute `max_horizon`.
+    """
 
     @property
     def action_space(self) -> gymnasium.spaces.Space[Any]:
@@ -51,6 +51,15 @@ class WorldModel(Protocol):
         ...
 
 
+@runtime_checkable
+class StepModel(Protocol):
+    """What a planner that moves states and actions at once needs besides: one step from any embedding."""
+
+    def advance(self, z: Float[Tensor, "*k n d"], action: Float[Tensor, "*k a"]) -> Float[Tensor, "*k n d"]:
+        """Return the predicted tokens after one action in each state that these tokens stand for."""
+        ...
+
+
 @dataclass(frozen=True)
 class Plan:
     """Hold what a planner found.
@@ -58,39 +67,30 @@ class Plan:
     Args:
         actions: What to do.
         cost: What the model says that it costs.
-        info: What happened on the way, by name: mean costs of the elites and their spread per iteration.
+        info: What happened on the way, by name, episodes first.
+        elites: Other good plans, which compete in the next search.
     """
 
     actions: Float[Tensor, "b t a"]
     cost: Float[Tensor, " b"]
     info: Mapping[str, Tensor] = field(default_factory=dict)
+    elites: Float[Tensor, "b k t a"] | None = None
 
-    def after(self, num_steps: int) -> Float[Tensor, "b t a"]:
-        """Return what is left once so many actions are done, filled up with rest: where the next search begins."""
-        done = self.actions[:, :num_steps]
-        return torch.cat((self.actions[:, num_steps:], torch.zeros_like(done)), dim=1)
+    def after(self, num_steps: int) -> Float[Tensor, "b *k t a"]:
+        """Return what is left once so many actions are done, filled up with rest: where the next search begins.
 
-
-@dataclass(frozen=True)
-class Bounds:
-    """Hold the lowest and the highest action."""
-
-    low: Float[Tensor, " a"]
-    high: Float[Tensor, " a"]
-
-    def clamp(self, actions: Float[Tensor, "*n a"]) -> Float[Tensor, "*n a"]:
-        """Return actions moved into the bounds."""
-        return actions.clamp(self.low.to(actions), self.high.to(actions))
+        Where there are elites they follow the plan on an axis of their own.
+        """
+        plans = self.actions if self.elites is None else torch.cat((self.actions[:, None], self.elites), dim=1)
+        return torch.cat((plans[..., num_steps:, :], torch.zeros_like(plans[..., :num_steps, :])), dim=-2)
 
 
-def bounds_of(space: gymnasium.spaces.Space[Any]) -> Bounds:
-    """Return the bounds of an action space.
-
-    Raises:
-        UserError: It is no bounded box of one axis.
-    """
-    if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
-        raise UserError(f"Planning needs actions in a one-axis Box, got {space}.")
-    if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
-        raise UserError(f"Planning needs a bounded action space, got {space}; wrap it with bounds.")
-    return Bounds(torch.from_numpy(space.low).float(), torch.from_numpy(space.high).float())
+def join(plans: Sequence[Plan]) -> Plan:
+    """Return the plans of several batches of episodes as one."""
+    kept = [plan.elites for plan in plans if plan.elites is not None]
+    return Plan(
+        torch.cat([plan.actions for plan in plans]),
+        torch.cat([plan.cost for plan in plans]),
+        {name: torch.cat([plan.info[name] for plan in plans]) for name in plans[0].info},
+        torch.cat(kept) if kept else None,
+    )
