@@ -29,7 +29,6 @@ class PrefixDynamicsConfig:
 
     Args:
         depth: Blocks.
-        dim: Width of an action's token; 0 is the embedding's.
         num_heads: Heads of each attention.
         head_dim: Width of a head.
         mlp_dim: Width inside each MLP.
