@@ -1,7 +1,7 @@
 """Hold what was done and what came of it, for many trajectories at once; step worlds through given actions."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -69,8 +69,12 @@ def interleave(states: Sequence[Any]) -> Any:
 
 
 def _mapped(states: Sequence[Any], join: Callable[[Sequence[Tensor]], Tensor]) -> Any:
-    """Join the tensors of states, field by field."""
-    first = states[0]
-    values = {entry.name: [getattr(state, entry.name) for state in states] for entry in fields(first)}
-    joined = {name: join(parts) for name, parts in values.items() if isinstance(parts[0], Tensor)}
-    return replace(first, **joined)
+    """Join the tensors of states, field by field, and those of states within states."""
+    joined: dict[str, Any] = {}
+    for entry in fields(states[0]):
+        parts = [getattr(state, entry.name) for state in states]
+        if isinstance(parts[0], Tensor):
+            joined[entry.name] = join(parts)
+        elif is_dataclass(parts[0]):
+            joined[entry.name] = _mapped(parts, join)
+    return replace(states[0], **joined)
