@@ -157,7 +157,8 @@ class BouncingBalls:
         if self.screen_width:
             column = (torch.arange(size, device=frames.device) + 0.5) / scale - state.screen[:, None]
             is_screen = (column >= 0.0) & (column < self.screen_width)
-            frames.masked_fill_(is_screen[:, None, None, :], SCREEN_COLOUR)
+            hidden = is_screen[:, None, None, :].to(torch.uint8)
+            frames.mul_(1 - hidden).add_(SCREEN_COLOUR * hidden)
         return frames
 
     def _squares(self, ids: Int[Tensor, " b"], name: str) -> Int[Tensor, "b squares"]:

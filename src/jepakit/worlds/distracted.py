@@ -19,6 +19,7 @@ from torch import Tensor
 
 from jepakit.random import Stream
 from jepakit.types import require
+from jepakit.worlds.painting import parts
 from jepakit.worlds.trajectories import Behaviour, Trajectories
 from jepakit.worlds.world import World
 
@@ -119,35 +120,34 @@ class Distracted:
 
     def render(self, state: DistractedState) -> UInt8[Tensor, "b c h w"]:
         """Draw the world, and the background behind it."""
-        seen = self.world.render(state.inner).float()
-        ground = torch.tensor(self._ground, device=seen.device)[:, None, None]
-        farthest = torch.maximum(ground, 255.0 - ground)
-        ahead = ((seen - ground).abs_() / farthest).amax(dim=1, keepdim=True)
-        back = self._noise(state) if self.kind == "noise" else self._texture(state)
-        back = back.sub_(ground).mul_(self.strength).mul_(1.0 - ahead)
-        return seen.add_(back).clamp_(0.0, 255.0).to(torch.uint8)
+        seen = self.world.render(state.inner)
+        ground = torch.tensor(self._ground, dtype=torch.uint8, device=seen.device)
+        drawn = self._noise if self.kind == "noise" else self._texture
+        for part in parts(len(state)):
+            moment = replace(state, id=state.id[part], time=state.time[part])
+            seen[part] = behind(seen[part], drawn(moment, ground), ground)
+        return seen
 
-    def _noise(self, state: DistractedState) -> Float[Tensor, "b c h w"]:
-        """Draw squares that are each uniform between black and white."""
+    def _noise(self, state: DistractedState, ground: UInt8[Tensor, " c"]) -> Int[Tensor, "b c h w"]:
+        """Return how much squares that are uniform between black and white differ from the ground."""
         c, h, w = self.observation_space.shape
         rows, columns = -(-h // self.grain), -(-w // self.grain)
         num = c * rows * columns
         words = Stream(self.seed, "distracted/noise").bits(state.time, state.id, -(-num // 4))
         values = torch.stack([(words >> shift) & 255 for shift in (0, 8, 16, 24)], dim=-1)
-        squares = values.flatten(1)[:, :num].float().view(-1, c, rows, 1, columns, 1)
-        wide = squares.expand(-1, -1, -1, self.grain, -1, self.grain)
-        return wide.reshape(-1, c, rows * self.grain, columns * self.grain)[:, :, :h, :w].contiguous()
+        squares = values.flatten(1)[:, :num].view(-1, c, rows, columns)
+        shade = _shade(squares, self.strength, ground)
+        return shade.repeat_interleave(self.grain, 3).repeat_interleave(self.grain, 2)[:, :, :h, :w].contiguous()
 
-    def _texture(self, state: DistractedState) -> Float[Tensor, "b c h w"]:
-        """Cut the picture's part out of a texture without end."""
+    def _texture(self, state: DistractedState, ground: UInt8[Tensor, " c"]) -> Int[Tensor, "b c h w"]:
+        """Return how much the picture's part of a texture without end differs from the ground."""
         c, h, w = self.observation_space.shape
-        texture = drawn_texture(c, self._period, self.seed, state.id.device)
+        period = self._period
+        shade = _shade(drawn_texture(c, period, self.seed, ground.device), self.strength, ground).repeat(1, 2, 2)
+        wide = 2 * period
+        parts = shade.as_strided((period, period, c, h, w), (wide, 1, wide * wide, wide, 1))  # by rows and columns cut
         shift = self._shift(state)
-        columns, rows = (
-            (torch.arange(num, device=shift.device) + shift[:, axis, None]) % self._period
-            for axis, num in enumerate((w, h))
-        )
-        return texture[:, rows[:, :, None], columns[:, None, :]].transpose(0, 1).contiguous()
+        return parts[shift[:, 1], shift[:, 0]]
 
     def _shift(self, state: DistractedState) -> Int[Tensor, "b 2"]:
         """Return how far the texture is shifted along x and y, in pixels."""
@@ -164,10 +164,10 @@ class Distracted:
         return _SPECK * -(-max(self.observation_space.shape[1:]) // _SPECK)
 
     @cached_property
-    def _ground(self) -> list[float]:
+    def _ground(self) -> list[int]:
         """Return the commonest value of each channel of a picture of this world."""
         seen = self.world.render(self.world.start(torch.arange(8)))
-        return [float(values.mode().values) for values in seen.transpose(0, 1).flatten(1)]
+        return [int(values.mode().values) for values in seen.transpose(0, 1).flatten(1)]
 
 
 @dataclass(frozen=True)
@@ -185,6 +185,22 @@ class Heedless:
         made = self.behaviour(world.world, ids, num_steps)
         time = torch.arange(num_steps + 1, device=ids.device).repeat(len(ids))
         return Trajectories(DistractedState(made.states, ids.repeat_interleave(num_steps + 1), time), made.action)
+
+
+def behind(
+    seen: UInt8[Tensor, "b c h w"], shade: Int[Tensor, "b c h w"], ground: UInt8[Tensor, " c"]
+) -> UInt8[Tensor, "b c h w"]:
+    """Add a background's difference from the ground to pictures, the less the more a pixel differs from the ground."""
+    flat = ground[:, None, None]
+    ahead = (torch.maximum(seen, flat) - torch.minimum(seen, flat)).amax(dim=1, keepdim=True).short()
+    farthest = torch.maximum(ground, 255 - ground).amax().short()
+    gap = 127 - (ahead * (127 * 256 // farthest) >> 8)  # 127 where all is background, 0 where nothing is
+    return shade.mul_(gap).bitwise_right_shift_(7).add_(seen).clamp_(0, 255).to(torch.uint8)
+
+
+def _shade(values: Tensor, strength: float, ground: UInt8[Tensor, " c"]) -> Int[Tensor, "*b c h w"]:
+    """Return how much a background of these values differs from the ground, weakened, in [-255, 255]."""
+    return (strength * (values.float() - ground[:, None, None].float())).round().to(torch.int16)
 
 
 @lru_cache(maxsize=4)

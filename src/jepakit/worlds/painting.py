@@ -10,6 +10,12 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 Colour = tuple[int, ...]
+_AT_ONCE = 256
+
+
+def parts(num: int) -> list[slice]:
+    """Return slices of a batch to paint one after another, so small that what painting needs stays in the cache."""
+    return [slice(first, min(first + _AT_ONCE, num)) for first in range(0, num, _AT_ONCE)]
 
 
 def window(middle: Float[Tensor, "b 2"], reach: float, size: int) -> Int[Tensor, "b 2 k"]:

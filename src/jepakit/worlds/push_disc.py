@@ -25,8 +25,9 @@ from torch import Tensor
 from jepakit.random import Stream
 from jepakit.types import require
 from jepakit.worlds.angles import turned, wrapped
-from jepakit.worlds.painting import capsule, disc, paint, window
+from jepakit.worlds.painting import capsule, disc, paint, parts, window
 from jepakit.worlds.pushing import AGENT_RADIUS, BARS, HALF_WIDTH, REACH, Contact, pushed
+from jepakit.worlds.trajectories import select
 
 SIDE = 64
 SPEED = 3.0
@@ -150,8 +151,14 @@ class PushDisc:
 
     def render(self, state: PushDiscState) -> UInt8[Tensor, "b 3 h w"]:
         """Draw the T in light gray and the disc in blue, on black."""
-        size, scale = self.image_size, self.image_size / SIDE
+        size = self.image_size
         frames = torch.zeros(len(state), 3, size, size, dtype=torch.uint8, device=state.agent.device)
+        for part in parts(len(state)):
+            self._paint(frames[part], select(state, part))
+        return frames
+
+    def _paint(self, frames: UInt8[Tensor, "b 3 h w"], state: PushDiscState) -> None:
+        size, scale = self.image_size, self.image_size / SIDE
         pixels = window(state.object * scale - 0.5, REACH * scale + 0.5, size)
         ends = [
             [(state.object + turned(state.angle, place)) * scale - 0.5 for place in bar]
@@ -162,7 +169,6 @@ class PushDisc:
         middle = state.agent * scale - 0.5
         pixels = window(middle, AGENT_RADIUS * scale + 0.5, size)
         paint(frames, pixels, disc(pixels, middle, AGENT_RADIUS * scale), (70, 120, 255))
-        return frames
 
 
 def _with_agent(place: Float[Tensor, "b 2"], angle: Float[Tensor, " b"], u: Float[Tensor, "b draws"]) -> PushDiscState:

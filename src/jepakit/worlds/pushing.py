@@ -22,7 +22,7 @@ LEVER = 5.9
 ALLOWED = 1e-3
 """Overlap in pixels that counts as touching."""
 
-_NUM_SOLVES = 4
+_NUM_SOLVES = 3
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class Contact:
         away = local[:, None] - bars[:, 0]
         share = ((away * along).sum(-1) / (along**2).sum(-1)).clamp(0.0, 1.0)
         offset = away - share[..., None] * along
-        far, bar = offset.norm(dim=-1).min(dim=1)
-        rows = torch.arange(len(local), device=local.device)
-        middle = offset[rows, bar]
+        far = offset.norm(dim=-1)
+        middle = torch.where((far[:, 0] < far[:, 1])[:, None], offset[:, 0], offset[:, 1])
+        far = far.amin(1)
         normal = middle / far.clamp_min(1e-6)[:, None]
         arm = local - middle + HALF_WIDTH * normal
         return cls(far - HALF_WIDTH - AGENT_RADIUS, turned(angle, normal), turned(angle, arm))

@@ -22,7 +22,8 @@ from torch import Tensor
 from jepakit.random import Stream
 from jepakit.types import require
 from jepakit.worlds.angles import turned, wrapped
-from jepakit.worlds.painting import capsule, disc, paint, window
+from jepakit.worlds.painting import capsule, disc, paint, parts, window
+from jepakit.worlds.trajectories import select
 
 SIDE = 64
 UPPER, LOWER = 15.0, 13.0
@@ -130,8 +131,14 @@ class Reacher2D:
 
     def render(self, state: ReacherState) -> UInt8[Tensor, "b 3 h w"]:
         """Draw the upper arm in blue, the lower arm in orange over it, and the shoulder in white."""
-        size, scale = self.image_size, self.image_size / SIDE
+        size = self.image_size
         frames = torch.zeros(len(state), 3, size, size, dtype=torch.uint8, device=state.angle.device)
+        for part in parts(len(state)):
+            self._paint(frames[part], select(state, part))
+        return frames
+
+    def _paint(self, frames: UInt8[Tensor, "b 3 h w"], state: ReacherState) -> None:
+        size, scale = self.image_size, self.image_size / SIDE
         shoulder, elbow, tip = (place * scale - 0.5 for place in joints(state))
         links = ((shoulder, elbow, UPPER, (60, 110, 230)), (elbow, tip, LOWER, (250, 150, 50)))
         for begin, end, length, colour in links:
@@ -139,7 +146,6 @@ class Reacher2D:
             paint(frames, pixels, capsule(pixels, begin, end, HALF_WIDTH * scale), colour)
         pixels = window(shoulder, 1.2 * scale + 0.5, size)
         paint(frames, pixels, disc(pixels, shoulder, 1.2 * scale), (255, 255, 255))
-        return frames
 
 
 def joints(state: ReacherState) -> tuple[Float[Tensor, "b 2"], Float[Tensor, "b 2"], Float[Tensor, "b 2"]]:

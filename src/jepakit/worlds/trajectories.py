@@ -53,7 +53,7 @@ def follow(world: World, start: Any, action: Float[Tensor, "b t a"]) -> Trajecto
     return Trajectories(interleave(states), action)
 
 
-def select(state: Any, index: Tensor) -> Any:
+def select(state: Any, index: Tensor | slice) -> Any:
     """Return the states at these places of a batch; what is no tensor belongs to all and stays."""
     return _mapped([state], lambda parts: parts[0][index])
 
