@@ -194,7 +194,8 @@ def behind(
     flat = ground[:, None, None]
     ahead = (torch.maximum(seen, flat) - torch.minimum(seen, flat)).amax(dim=1, keepdim=True).short()
     farthest = torch.maximum(ground, 255 - ground).amax().short()
-    gap = 127 - (ahead * (127 * 256 // farthest) >> 8)  # 127 where all is background, 0 where nothing is
+    share = (127 * 256 + farthest - 1) // farthest  # 16 bits hold all this
+    gap = 127 - (ahead * share >> 8)  # 127 where all is background, 0 where nothing is
     return shade.mul_(gap).bitwise_right_shift_(7).add_(seen).clamp_(0, 255).to(torch.uint8)
 
 
