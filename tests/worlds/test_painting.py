@@ -49,5 +49,5 @@ def test_half_a_cover_is_half_of_each() -> None:
 
 
 def test_parts_cover_a_batch_once() -> None:
-    for num in (0, 1, 256, 700):
-        assert [row for part in parts(num) for row in range(num)[part]] == list(range(num))
+    for num, size in ((0, 64), (1, 64), (256, 64), (700, 64), (9, 5000)):
+        assert [row for part in parts(num, size) for row in range(num)[part]] == list(range(num))

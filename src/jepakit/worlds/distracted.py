@@ -123,7 +123,7 @@ class Distracted:
         seen = self.world.render(state.inner)
         ground = torch.tensor(self._ground, dtype=torch.uint8, device=seen.device)
         drawn = self._noise if self.kind == "noise" else self._texture
-        for part in parts(len(state)):
+        for part in parts(len(state), max(seen.shape[2:])):
             moment = replace(state, id=state.id[part], time=state.time[part])
             seen[part] = behind(seen[part], drawn(moment, ground), ground)
         return seen

@@ -10,12 +10,18 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 Colour = tuple[int, ...]
-_AT_ONCE = 256
+_AT_ONCE = 1 << 20
 
 
-def parts(num: int) -> list[slice]:
-    """Return slices of a batch to paint one after another, so small that what painting needs stays in the cache."""
-    return [slice(first, min(first + _AT_ONCE, num)) for first in range(0, num, _AT_ONCE)]
+def parts(num: int, size: int) -> list[slice]:
+    """Return slices of a batch to paint one after another, so small that what painting needs stays in the cache.
+
+    Args:
+        num: Pictures of the batch.
+        size: Pixels of a side of each.
+    """
+    most = max(1, _AT_ONCE // size**2)
+    return [slice(first, min(first + most, num)) for first in range(0, num, most)]
 
 
 def window(middle: Float[Tensor, "b 2"], reach: float, size: int) -> Int[Tensor, "b 2 k"]:

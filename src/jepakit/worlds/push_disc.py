@@ -153,7 +153,7 @@ class PushDisc:
         """Draw the T in light gray and the disc in blue, on black."""
         size = self.image_size
         frames = torch.zeros(len(state), 3, size, size, dtype=torch.uint8, device=state.agent.device)
-        for part in parts(len(state)):
+        for part in parts(len(state), size):
             self._paint(frames[part], select(state, part))
         return frames
 

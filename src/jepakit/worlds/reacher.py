@@ -133,7 +133,7 @@ class Reacher2D:
         """Draw the upper arm in blue, the lower arm in orange over it, and the shoulder in white."""
         size = self.image_size
         frames = torch.zeros(len(state), 3, size, size, dtype=torch.uint8, device=state.angle.device)
-        for part in parts(len(state)):
+        for part in parts(len(state), size):
             self._paint(frames[part], select(state, part))
         return frames
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from jepakit.random import Stream
 from jepakit.types import require
-from jepakit.worlds.painting import paint, window
+from jepakit.worlds.painting import paint, parts, window
 
 SIDE = 224
 ARENA = (21.0, 203.0)
@@ -117,14 +117,18 @@ class SWMTwoRoom:
     def render(self, state: SWMTwoRoomState) -> UInt8[Tensor, "b 3 h w"]:
         """Draw black walls on white and the dot over both, red by exp(-squared distance / (2 x 7^2))."""
         walls = drawn_walls(self.image_size, state.position.device)
-        frames = walls.expand(len(state), 3, -1, -1).clone()
+        frames = walls.expand(len(state), 3, -1, -1).contiguous()
+        for part in parts(len(state), self.image_size):
+            self._paint(frames[part], state.position[part])
+        return frames
+
+    def _paint(self, frames: UInt8[Tensor, "b 3 h w"], position: Float[Tensor, "b 2"]) -> None:
         scale = self.image_size / SIDE
-        middle = (state.position + 0.5) * scale - 0.5
+        middle = (position + 0.5) * scale - 0.5
         pixels = window(middle, 3.4 * DOT_STD * scale, self.image_size)  # beyond that its cover is below 1 / 255
         along = torch.exp(-((pixels - middle[:, :, None]) ** 2) / (2 * (DOT_STD * scale) ** 2))
         along = along / along.amax(2, keepdim=True)  # as in the reference the pixel next to its middle is all red
         paint(frames, pixels, along[:, 1, :, None] * along[:, 0, None, :], (255, 0, 0))
-        return frames
 
 
 def slid(begin: Float[Tensor, "b 2"], end: Float[Tensor, "b 2"]) -> Float[Tensor, "b 2"]:

@@ -32,6 +32,11 @@ class Trajectories:
         """Return the states of every trajectory after so many actions."""
         return select(self.states, torch.arange(len(self.action)) * self.num_states + step)
 
+    def between(self, first: int, last: int) -> "Trajectories":
+        """Return the trajectories from number `first` to before number `last`."""
+        states = select(self.states, slice(first * self.num_states, last * self.num_states))
+        return Trajectories(states, self.action[first:last])
+
     def of(self, values: Float[Tensor, "..."]) -> Float[Tensor, "b t1 ..."]:
         """Return values of `states` with an axis for trajectories and one for time."""
         return values.unflatten(0, (-1, self.num_states))
