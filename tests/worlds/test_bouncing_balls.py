@@ -49,6 +49,12 @@ def test_a_slanted_bounce_exchanges_what_lies_along_the_line_between() -> None:
     assert torch.allclose(after[0], torch.tensor([1.0, 1.0]) - along * line, atol=1e-2)
 
 
+def test_balls_that_overlap_and_part_go_on() -> None:
+    velocity = [[-1.0, 0.5], [1.0, 0.0]]
+    state = BouncingBalls(2).step(box([[30.0, 30.0], [35.0, 30.0]], velocity), STILL)
+    assert torch.equal(state.velocity, torch.tensor([velocity]))
+
+
 def test_energy_is_kept_and_momentum_between_walls() -> None:
     world, still = BouncingBalls(5), torch.zeros(400, 2)
     state = world.start(torch.arange(400))

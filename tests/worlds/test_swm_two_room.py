@@ -6,6 +6,7 @@ from scipy import stats
 
 from jepakit.worlds import SWMTwoRoom, SWMTwoRoomState
 from jepakit.worlds.swm_expert import SWMExpert, towards
+from jepakit.worlds.swm_two_room import drawn_walls
 
 WORLD = SWMTwoRoom()
 
@@ -91,7 +92,13 @@ def test_at_224_pixels_the_picture_is_the_references_formula() -> None:
             assert float((picture[index, channel] - expected).abs().max()) <= 1.0
 
 
-def test_a_small_picture_shows_the_same_at_its_scale() -> None:
+def test_a_small_picture_covers_as_much_as_the_large_one() -> None:
+    large, small = (drawn_walls(size, torch.device("cpu")).float() for size in (224, 64))
+    assert float(small.mean()) == pytest.approx(float(large.mean()), abs=0.6)  # values are rounded down
+    assert float(small[:, 30:34].mean()) == pytest.approx(float(large[:, 105:119].mean()), abs=0.6)
+
+
+def test_a_small_picture_shows_the_dot_at_its_scale() -> None:
     state = WORLD.start(torch.arange(40))
     red = (255 - WORLD.render(state)[:, 1].float()) * (WORLD.render(state)[:, 0] == 255)
     columns = (torch.arange(64) + 0.5) * 3.5 - 0.5
