@@ -122,7 +122,7 @@ def test_a_ball_slides_along_a_wall_into_the_next_passage() -> None:
 def test_walls_hold_at_any_speed(speed: float) -> None:
     generator = torch.Generator().manual_seed(0)
     state = WORLD.start(torch.arange(500))
-    for _ in range(60):
+    for _ in range(25):
         before = state
         thrown = state.at(state.position, speed * torch.randn(500, 2, generator=generator))
         state = WORLD.step(thrown, 2.0 * torch.rand(500, 2, generator=generator) - 1.0)
@@ -169,7 +169,7 @@ def test_who_follows_the_ways_arrives() -> None:
     state, goal = WORLD.task(torch.arange(200))
     arrived = torch.zeros(200, dtype=torch.bool)
     steps = torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, -1.0], [0.0, 1.0]])
-    for _ in range(150):
+    for _ in range(110):
         cell = state.position.floor().long()
         closed = MAZES.closed[state.layout, :, cell[:, 1], cell[:, 0]]
         beyond = torch.stack([WORLD.way(state.at(state.position.clamp(0.01, 5.99) + s), goal) for s in steps], dim=1)

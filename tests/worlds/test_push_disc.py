@@ -98,7 +98,7 @@ def test_a_turned_world_goes_on_turned() -> None:
 def test_nothing_overlaps_or_leaves_after_any_step() -> None:
     state, generator = WORLD.start(torch.arange(1000)), torch.Generator().manual_seed(0)
     moved, ends = torch.zeros(1000), BARS.flatten(0, 1)
-    for _ in range(60):
+    for _ in range(35):
         before = state
         to_object = 0.1 * (state.object - state.agent)  # push hard, into the borders too
         state = WORLD.step(state, to_object + torch.randn(1000, 2, generator=generator))
@@ -112,7 +112,7 @@ def test_nothing_overlaps_or_leaves_after_any_step() -> None:
             assert float(value.max()) <= 64 - HALF_WIDTH + 1e-3
         assert float((state.agent - before.agent).norm(dim=1).max()) < 3.0 * 2**0.5 + 2.0
         moved += (state.object - before.object).norm(dim=1)
-    assert float((moved > 10.0).float().mean()) > 0.8
+    assert float((moved > 10.0).float().mean()) > 0.7
 
 
 def test_a_disc_never_passes_through_the_t() -> None:
@@ -130,7 +130,7 @@ def test_starts_are_free_and_often_close() -> None:
     assert float(far.min()) >= -1e-3
     assert float((far < 4.0).float().mean()) == pytest.approx(0.5 + 0.5 * 0.2, abs=0.08)
     assert float((gap(PushDisc(beside=0.0).start(torch.arange(3000))) < 1.0).float().mean()) == 0.0
-    made = Roaming()(WORLD, torch.arange(500), 40)
+    made = Roaming()(WORLD, torch.arange(300), 40)
     shifted = made.of(made.states.object).diff(dim=1).norm(dim=-1).sum(1)
     assert float((shifted > 1.0).float().mean()) > 0.35
 

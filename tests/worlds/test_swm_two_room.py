@@ -42,7 +42,7 @@ def test_no_walk_ever_cuts_through_the_wall() -> None:
     generator = torch.Generator().manual_seed(0)
     state = WORLD.start(torch.arange(2000))
     crossings = 0
-    for _ in range(150):
+    for _ in range(80):
         before = state.position
         state = WORLD.step(state, 1.5 * torch.randn(2000, 2, generator=generator))
         for share in torch.linspace(0, 1, 9):
@@ -54,7 +54,7 @@ def test_no_walk_ever_cuts_through_the_wall() -> None:
         inside = (state.position[:, 0] - 112).abs() < 12
         assert bool(((state.position[:, 1] - 49).abs()[inside] <= 15.75 + 1e-4).all())
         crossings += int(((before[:, 0] < 112) != (state.position[:, 0] < 112)).sum())
-    assert crossings > 50
+    assert crossings > 25
 
 
 def test_tasks_are_uniform_over_both_rooms_or_in_opposite_ones() -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from jepakit.random import Stream
 from jepakit.types import UserError
 
-_AT_ONCE, _PATIENCE = 256, 40
+_AT_ONCE, _PATIENCE = 64, 40
 """Candidates drawn at once, and how many of them, for each maze asked for, are tried before giving up."""
 
 
