@@ -133,3 +133,10 @@ def test_seeded_init_repeats_weights_and_leaves_the_global_generator_alone() -> 
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
     assert not torch.equal(weights[0], weights[3])
+
+
+def test_each_id_can_have_a_step_of_its_own() -> None:
+    stream, ids = Stream(0, "steps"), torch.tensor([4, 4, 9])
+    mixed = stream.bits(torch.tensor([2, 2**31, -1]), ids, 5)
+    for row, step in enumerate((2, 2**31, -1)):
+        assert torch.equal(mixed[row], stream.bits(step, ids[row : row + 1], 5)[0])

@@ -71,14 +71,17 @@ class Stream:
         digest = hashlib.blake2b(f"{self.seed}/{self.name}".encode(), digest_size=8).digest()
         return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
 
-    def bits(self, step: int, ids: Int[Tensor, " b"], num: int) -> Int[Tensor, "b num"]:
-        """Return `num` 32-bit words for each id at this step, as int64 in [0, 2**32)."""
+    def bits(self, step: int | Int[Tensor, " b"], ids: Int[Tensor, " b"], num: int) -> Int[Tensor, "b num"]:
+        """Return `num` 32-bit words for each id at this step (or each at its own), as int64 in [0, 2**32)."""
         blocks = torch.arange((num + 3) // 4, device=ids.device)
         ids = ids.long()
+        steps = (
+            step.long()[:, None] if isinstance(step, Tensor) else torch.full((1, 1), step & _WORD, device=ids.device)
+        )
         counter = torch.stack(
             torch.broadcast_tensors(
                 blocks[None, :],
-                torch.full((1, 1), step & _WORD, device=ids.device, dtype=torch.long),
+                steps & _WORD,
                 (ids & _WORD)[:, None],
                 ((ids >> 32) & _WORD)[:, None],
             )

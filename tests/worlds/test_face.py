@@ -1,4 +1,4 @@
-"""TwoRooms behind gymnasium's interface passes gymnasium's own checks and ends where it should."""
+"""Every world behind gymnasium's interface passes gymnasium's own checks and ends where it should."""
 
 import warnings
 
@@ -7,18 +7,43 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from jepakit.types import UserError
-from jepakit.worlds import TwoRooms
-from jepakit.worlds.face import TwoRoomsEnv
+from jepakit.worlds import (
+    BouncingBalls,
+    Distracted,
+    PointMaze2D,
+    PushDisc,
+    Reacher2D,
+    SWMTwoRoom,
+    TwoRooms,
+    World,
+)
+from jepakit.worlds.face import WorldEnv
+
+WORLDS = (
+    TwoRooms("random"),
+    SWMTwoRoom(),
+    PointMaze2D(num_layouts=5),
+    PushDisc(),
+    Reacher2D(),
+    BouncingBalls(screen_width=16.0),
+    Distracted(TwoRooms(), "noise"),
+    Distracted(SWMTwoRoom(), "texture"),
+)
 
 
-def test_gymnasiums_own_checks_pass() -> None:
+@pytest.mark.parametrize("world", WORLDS, ids=lambda world: type(world).__name__)
+def test_gymnasiums_own_checks_pass(world: World) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it advises other action bounds
-        check_env(TwoRoomsEnv(TwoRooms("random")), skip_render_check=True)
+        check_env(WorldEnv(world), skip_render_check=True)
+    env = WorldEnv(world)
+    env.reset(seed=0)
+    size = world.observation_space.shape[1]
+    assert env.render().shape == (size, 2 * size, 3)
 
 
 def test_an_episode_by_its_number_is_always_the_same() -> None:
-    env = TwoRoomsEnv(TwoRooms("random", seed=4))
+    env = WorldEnv(TwoRooms("random", seed=4))
     first, info = env.reset(options={"episode": 12})
     again, other = env.reset(seed=1, options={"episode": 12})
     assert np.array_equal(first, again)
@@ -27,7 +52,7 @@ def test_an_episode_by_its_number_is_always_the_same() -> None:
 
 
 def test_an_episode_ends_at_the_goal_and_not_before() -> None:
-    env = TwoRoomsEnv(TwoRooms("fixed"))
+    env = WorldEnv(TwoRooms("fixed"))
     _, info = env.reset(options={"episode": 0})
     door = np.array([32.0, 18.0], np.float32)
     targets, steps = [door, info["goal_position"]], 0
@@ -43,25 +68,29 @@ def test_an_episode_ends_at_the_goal_and_not_before() -> None:
         assert not cut_off
     assert steps < 60
     picture = env.render()
-    assert picture.shape == (65, 65, 3)
-    assert picture[..., 0].max() > 200  # the dot
+    assert picture[:, :65, 0].max() > 200  # the dot, and its goal beside it
+    assert picture[:, 65:, 0].max() > 200
+    assert np.array_equal(picture[:, 65:, 0], info["goal"][0])
 
 
-def test_it_is_cut_off_in_time() -> None:
-    env = TwoRoomsEnv(num_steps=2)
+def test_it_is_cut_off_in_time_and_counts_anew_after_a_reset() -> None:
+    env = WorldEnv(PushDisc(), num_steps=2)
+    for _ in range(2):
+        env.reset(seed=0)
+        assert not env.step(np.zeros(2, np.float32))[3]
+        assert env.step(np.zeros(2, np.float32))[3]
+
+
+@pytest.mark.parametrize("action", [np.zeros(3), np.array([np.nan, 0.0]), 0.5, "left", None])
+def test_an_action_of_another_form_is_refused(action: object) -> None:
+    env = WorldEnv(Reacher2D())
     env.reset(seed=0)
-    assert not env.step(np.zeros(2, np.float32))[3]
-    assert env.step(np.zeros(2, np.float32))[3]
-
-
-@pytest.mark.parametrize("action", [np.zeros(3), np.array([np.nan, 0.0])])
-def test_an_action_of_another_form_is_refused(action: np.ndarray) -> None:
-    env = TwoRoomsEnv()
-    env.reset(seed=0)
-    with pytest.raises(UserError, match="two finite numbers"):
+    with pytest.raises(UserError, match="An action of Reacher2D is 2 finite numbers, got"):
         env.step(action)
 
 
 def test_a_step_before_the_first_reset_is_refused() -> None:
     with pytest.raises(UserError, match="call reset"):
-        TwoRoomsEnv().step(np.zeros(2, np.float32))
+        WorldEnv(TwoRooms()).step(np.zeros(2, np.float32))
+    with pytest.raises(UserError, match="call reset"):
+        WorldEnv(TwoRooms()).render()

@@ -2,7 +2,7 @@
 
 import torch
 
-from jepakit.worlds import TwoRooms, World
+from jepakit.worlds import Distracted, TwoRooms, World
 from jepakit.worlds.stream import ClipStream
 from jepakit.worlds.trajectories import concatenate, follow, select
 from jepakit.worlds.wandering import Wandering
@@ -44,3 +44,14 @@ def test_clips_made_ahead_are_those_of_their_step() -> None:
         assert torch.equal(batch.action, alone.action)
         assert torch.equal(batch.id, alone.id)
     assert step == 26
+
+
+def test_states_within_states_are_selected_and_joined_too() -> None:
+    world = Distracted(WORLD)
+    state = world.step(world.start(IDS), torch.ones(5, 2))
+    again = concatenate([select(state, slice(0, 2)), select(state, torch.arange(2, 5))])
+    assert torch.equal(again.inner.position, state.inner.position)
+    assert torch.equal(again.id, state.id)
+    made = follow(world, world.start(IDS), torch.ones(5, 3, 2))
+    assert torch.equal(made.at(1).inner.position, state.inner.position)
+    assert made.of(made.states.time.float())[2].tolist() == [0.0, 1.0, 2.0, 3.0]

@@ -1,5 +1,18 @@
 """Embedded environments: vectorised in torch, a state that can be set exactly, pictures as pure functions of it."""
 
+from jepakit.worlds.bouncing_balls import BouncingBalls as BouncingBalls
+from jepakit.worlds.bouncing_balls import BouncingBallsState as BouncingBallsState
+from jepakit.worlds.distracted import Distracted as Distracted
+from jepakit.worlds.distracted import DistractedState as DistractedState
+from jepakit.worlds.point_maze import PointMaze2D as PointMaze2D
+from jepakit.worlds.point_maze import PointMazeState as PointMazeState
+from jepakit.worlds.push_disc import PushDisc as PushDisc
+from jepakit.worlds.push_disc import PushDiscState as PushDiscState
+from jepakit.worlds.reacher import Reacher2D as Reacher2D
+from jepakit.worlds.reacher import ReacherState as ReacherState
+from jepakit.worlds.roaming import Roaming as Roaming
+from jepakit.worlds.swm_two_room import SWMTwoRoom as SWMTwoRoom
+from jepakit.worlds.swm_two_room import SWMTwoRoomState as SWMTwoRoomState
 from jepakit.worlds.trajectories import Behaviour as Behaviour
 from jepakit.worlds.trajectories import Trajectories as Trajectories
 from jepakit.worlds.two_rooms import TwoRooms as TwoRooms

@@ -7,32 +7,33 @@ import numpy as np
 import torch
 
 from jepakit.types import UserError
-from jepakit.worlds.two_rooms import NEAR, TwoRooms, TwoRoomsState
+from jepakit.worlds.world import World
 
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 
 
-class TwoRoomsEnv(gymnasium.Env[Any, Any]):
-    """Reach a goal in the other room.
+class WorldEnv(gymnasium.Env[Any, Any]):
+    """Reach a world's goals.
 
-    The reward is 0 at the goal and -1 elsewhere; an episode ends within 4.5 pixels of it. `info` holds the goal's
-    picture, both places in pixels, and the distance between them.
+    The reward is 0 at the goal and -1 elsewhere; an episode ends there. `info` holds the goal's picture, the distance
+    to it in the world's units, and every factor of the state and, as `goal_NAME`, of the goal.
 
     Args:
-        world: Layouts and seed.
+        world: Where.
         num_steps: Steps after which an episode is cut off.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 - gymnasium's own form
 
-    def __init__(self, world: TwoRooms | None = None, num_steps: int = 200):
-        self.world = world or TwoRooms()
+    def __init__(self, world: World, num_steps: int = 200):
+        self.world = world
         self.num_steps = num_steps
         self.render_mode = "rgb_array"
-        self.action_space = self.world.action_space
-        self.observation_space = self.world.observation_space
-        self._state: TwoRoomsState | None = None
-        self._goal: TwoRoomsState | None = None
+        self.action_space = world.action_space
+        self.observation_space = world.observation_space
+        self._state: Any = None
+        self._goal: Any = None
+        self._steps = 0
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -42,40 +43,52 @@ class TwoRoomsEnv(gymnasium.Env[Any, Any]):
         drawn = int(self.np_random.integers(2**31))
         episode = torch.tensor([int((options or {}).get("episode", drawn))])
         self._state, self._goal = self.world.task(episode)
-        return self._seen(), self._info()
+        self._steps = 0
+        return self._picture(self._state), self._info()
 
     def step(self, action: Any) -> tuple[Picture, float, bool, bool, dict[str, Any]]:
-        """Move by an action.
+        """Act.
 
         Raises:
-            UserError: There is no episode yet, or the action is not two finite numbers.
+            UserError: There is no episode yet, or the action is not as many finite numbers as the world's are.
         """
         if self._state is None:
             raise UserError("No episode has begun; call reset() first.")
-        moved = torch.as_tensor(np.asarray(action), dtype=torch.float32)
-        if moved.shape != (2,) or not bool(moved.isfinite().all()):
-            raise UserError(f"An action of TwoRooms is two finite numbers, got {action!r}.")
-        self._state = self.world.step(self._state, moved[None])
-        info = self._info()
-        reached = info["distance"] < NEAR
-        return self._seen(), 0.0 if reached else -1.0, reached, self._state.time >= self.num_steps, info
+        self._state = self.world.step(self._state, self._checked(action)[None])
+        self._steps += 1
+        reached = bool(self.world.reached(self._state, self._goal))
+        reward = 0.0 if reached else -1.0
+        return self._picture(self._state), reward, reached, self._steps >= self.num_steps, self._info()
 
     def render(self) -> Picture:
-        """Return the walls in gray, the dot in red and the goal in green."""
-        assert self._state is not None and self._goal is not None
-        (dot, walls), goal = self._seen(), self.world.render(self._goal)[0, 0].numpy()
-        return np.stack((np.maximum(dot, walls // 2), np.maximum(goal, walls // 2), walls // 2), axis=-1)
+        """Return what is seen and, to its right, the goal, in red, green and blue.
 
-    def _seen(self) -> Picture:
-        assert self._state is not None
-        seen: Picture = self.world.render(self._state)[0].numpy()
-        return seen
+        Raises:
+            UserError: There is no episode yet.
+        """
+        if self._state is None:
+            raise UserError("No episode has begun; call reset() first.")
+        both = np.concatenate([self._picture(state) for state in (self._state, self._goal)], axis=2)
+        colours = np.zeros((3, *both.shape[1:]), np.uint8)
+        colours[: len(both)] = both[:3]
+        return colours.transpose(1, 2, 0)
+
+    def _checked(self, action: Any) -> torch.Tensor:
+        shape, name = self.action_space.shape or (), type(self.world).__name__
+        try:
+            values = torch.as_tensor(np.asarray(action, dtype=np.float32))
+        except (TypeError, ValueError):
+            values = torch.empty(0)
+        if values.shape != shape or not bool(values.isfinite().all()):
+            raise UserError(f"An action of {name} is {shape[0]} finite numbers, got {action!r}.")
+        return values
+
+    def _picture(self, state: Any) -> Picture:
+        picture: Picture = self.world.render(state)[0].numpy()
+        return picture
 
     def _info(self) -> dict[str, Any]:
-        assert self._state is not None and self._goal is not None
-        return {
-            "goal": self.world.render(self._goal)[0].numpy(),
-            "position": self._state.position[0].clone().numpy(),
-            "goal_position": self._goal.position[0].clone().numpy(),
-            "distance": float(self.world.distance(self._state, self._goal)),
-        }
+        now = {name: value[0].clone().numpy() for name, value in self.world.factors(self._state).items()}
+        end = {f"goal_{name}": value[0].clone().numpy() for name, value in self.world.factors(self._goal).items()}
+        distance = float(self.world.distance(self._state, self._goal))
+        return {**now, **end, "goal": self._picture(self._goal), "distance": distance}

@@ -10,7 +10,7 @@ from jepakit.types import ClipBatch, UserError
 from jepakit.worlds.trajectories import Behaviour
 from jepakit.worlds.world import World
 
-_AHEAD = 16
+AHEAD = 16
 """Steps whose clips are made at once: most of the time of a small batch is spent on starting operations."""
 
 
@@ -41,21 +41,25 @@ class ClipStream:
 
     def batch(self, step: int) -> ClipBatch:
         """Return this process's share of the clips of a step."""
-        return self._made([step])[0]
+        return next(self._made([step]))
 
     def from_step(self, step: int) -> Iterator[tuple[int, ClipBatch]]:
         """Yield every (step, batch) from a step on."""
         while True:
-            steps = range(step, step + _AHEAD)
+            steps = range(step, step + AHEAD)
             yield from zip(steps, self._made(steps), strict=True)
-            step += _AHEAD
+            step += AHEAD
 
-    def _made(self, steps: Sequence[int]) -> list[ClipBatch]:
-        """Make the clips of several steps at once; those of a step do not depend on which others are made with it."""
+    def _made(self, steps: Sequence[int]) -> Iterator[ClipBatch]:
+        """Wander for several steps at once; those of a step do not depend on which others are made with it.
+
+        Each step's pictures are drawn when it is their turn: all at once they would need fresh memory every time, which
+        takes longer than drawing them.
+        """
         whole = torch.arange(self.batch_size)
         ids = [(step * self.batch_size + whole).tensor_split(world_size())[rank()] for step in steps]
-        made = self.behaviour(self.world, torch.cat(ids), self.frame_skip * (self.num_frames - 1))
-        frames = made.every(self.frame_skip).render(self.world)
-        sizes = [len(part) for part in ids]
-        parts = (tensor.split(sizes) for tensor in (frames, made.action, torch.cat(ids)))
-        return [ClipBatch(*part) for part in zip(*parts, strict=True)]
+        made, first = self.behaviour(self.world, torch.cat(ids), self.frame_skip * (self.num_frames - 1)), 0
+        for mine in ids:
+            clips = made.between(first, first + len(mine))
+            yield ClipBatch(clips.every(self.frame_skip).render(self.world), clips.action, mine)
+            first += len(mine)

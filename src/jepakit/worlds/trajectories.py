@@ -1,7 +1,7 @@
 """Hold what was done and what came of it, for many trajectories at once; step worlds through given actions."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -32,6 +32,11 @@ class Trajectories:
     def at(self, step: int) -> Any:
         """Return the states of every trajectory after so many actions."""
         return select(self.states, torch.arange(len(self.action)) * self.num_states + step)
+
+    def between(self, first: int, last: int) -> "Trajectories":
+        """Return the trajectories from number `first` to before number `last`."""
+        states = select(self.states, slice(first * self.num_states, last * self.num_states))
+        return Trajectories(states, self.action[first:last])
 
     def every(self, num: int) -> "Trajectories":
         """Return every `num`-th state, the first among them, and for each the sum of the actions that led to the next.
@@ -65,7 +70,7 @@ def follow(world: World, start: Any, action: Float[Tensor, "b t a"]) -> Trajecto
     return Trajectories(interleave(states), action)
 
 
-def select(state: Any, index: Tensor) -> Any:
+def select(state: Any, index: Tensor | slice) -> Any:
     """Return the states at these places of a batch; what is no tensor belongs to all and stays."""
     return _mapped([state], lambda parts: parts[0][index])
 
@@ -81,8 +86,12 @@ def interleave(states: Sequence[Any]) -> Any:
 
 
 def _mapped(states: Sequence[Any], join: Callable[[Sequence[Tensor]], Tensor]) -> Any:
-    """Join the tensors of states, field by field."""
-    first = states[0]
-    values = {entry.name: [getattr(state, entry.name) for state in states] for entry in fields(first)}
-    joined = {name: join(parts) for name, parts in values.items() if isinstance(parts[0], Tensor)}
-    return replace(first, **joined)
+    """Join the tensors of states, field by field, and those of states within states."""
+    joined: dict[str, Any] = {}
+    for entry in fields(states[0]):
+        parts = [getattr(state, entry.name) for state in states]
+        if isinstance(parts[0], Tensor):
+            joined[entry.name] = join(parts)
+        elif is_dataclass(parts[0]):
+            joined[entry.name] = _mapped(parts, join)
+    return replace(states[0], **joined)
