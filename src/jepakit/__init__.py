@@ -14,22 +14,29 @@ if TYPE_CHECKING:
     from jepakit import methods as methods
     from jepakit import nn as nn
     from jepakit import objectives as objectives
+    from jepakit import planning as planning
     from jepakit import recipes as recipes
     from jepakit import training as training
     from jepakit import views as views
+    from jepakit import worlds as worlds
     from jepakit.commands import build_report as build_report
     from jepakit.commands import compare as compare
     from jepakit.commands import demo as demo
     from jepakit.commands import doctor as doctor
     from jepakit.commands import embed as embed
     from jepakit.commands import evaluate as evaluate
+    from jepakit.commands import evaluate_reaching as evaluate_reaching
+    from jepakit.commands import plan as plan
     from jepakit.commands import train as train
     from jepakit.estimator import JEPATransformer as JEPATransformer
     from jepakit.hub import load as load
 
 __version__ = "0.1.0"
 
-_ROOMS = ("data", "evaluation", "health", "masking", "methods", "nn", "objectives", "recipes", "training", "views")
+_ROOMS = (
+    *("data", "evaluation", "health", "masking", "methods", "nn"),
+    *("objectives", "planning", "recipes", "training", "views", "worlds"),
+)
 _NAMES = {
     "JEPATransformer": "jepakit.estimator",
     "build_report": "jepakit.commands",
@@ -38,7 +45,9 @@ _NAMES = {
     "doctor": "jepakit.commands",
     "embed": "jepakit.commands",
     "evaluate": "jepakit.commands",
+    "evaluate_reaching": "jepakit.commands",
     "load": "jepakit.hub",
+    "plan": "jepakit.commands",
     "train": "jepakit.commands",
 }
 
@@ -50,9 +59,11 @@ __all__ = [  # noqa: RUF022 - rooms first, then names
     "methods",
     "nn",
     "objectives",
+    "planning",
     "recipes",
     "training",
     "views",
+    "worlds",
     "JEPATransformer",
     "build_report",
     "compare",
@@ -60,7 +71,9 @@ __all__ = [  # noqa: RUF022 - rooms first, then names
     "doctor",
     "embed",
     "evaluate",
+    "evaluate_reaching",
     "load",
+    "plan",
     "train",
 ]
 

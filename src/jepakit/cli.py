@@ -22,12 +22,13 @@ Checkpoint: TypeAlias = Literal["last", "healthy"]
 
 COMMANDS = {
     "train": "RECIPE [--out DIR] [--option value ...]   train a recipe; the same command again goes on",
-    "evaluate": "RUN [--final]          score a run's encoder beside its floors",
+    "evaluate": "RUN [--final]          score a run's encoder, or its reaching of goals, beside floors",
+    "plan": "RUN [--episodes N]     reach goals in the world that a run has learned",
     "embed": "MODEL IMAGES OUT       write embeddings of a folder, table or saved dataset (.npy + .csv, or .parquet)",
     "compare": "RUN RUN ... [--final]  paired differences between runs, and what differs in their settings",
     "report": "RUN                    rebuild report.html from a run's files",
     "doctor": "                       what this machine can do, and what stands in the way",
-    "demo": "[--quick]              learn to see digits in a minute or two, with a report",
+    "demo": "[--quick]              learn to see digits, then to reach goals in a world, with reports",
 }
 USAGE = """jepakit: learn by predicting embeddings.
 
@@ -103,7 +104,7 @@ def _train(arguments: list[str]) -> int:
     from jepakit import commands
     from jepakit.commands.cautions import collapse
     from jepakit.commands.running import default_folder
-    from jepakit.recipes import RECIPES, ImageRecipe, find_recipe
+    from jepakit.recipes import RECIPES, WorldRecipe, find_recipe
     from jepakit.storage import Run
     from jepakit.training.progress import make_progress
     from jepakit.types import UserError
@@ -114,18 +115,21 @@ def _train(arguments: list[str]) -> int:
             return 0
         raise UserError(f"train needs a recipe first: {', '.join(RECIPES)}, or path/to/file.py:function.")
 
+    default = find_recipe(arguments[0])()
+    kind: Any = type(default)
+
     @dataclass
     class Chosen:
         """Hold a recipe with the user's changes, and where its run goes."""
 
-        recipe: Annotated[ImageRecipe, tyro.conf.arg(name="")]
+        recipe: Annotated[kind, tyro.conf.arg(name="")]
         out: Path | None = None
 
     chosen = _parse(
         Chosen,
         f"train {arguments[0]}",
         arguments[1:],
-        default=Chosen(find_recipe(arguments[0])()),
+        default=Chosen(default),
         config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff),
     )
     recipe, folder = chosen.recipe, chosen.out or default_folder(chosen.recipe)
@@ -136,7 +140,8 @@ def _train(arguments: list[str]) -> int:
         words = f"Saved at step {result.step} of {recipe.training.num_steps} in {folder}; the same command goes on."
     else:
         status = 0
-        following = f"Next: jepakit evaluate {folder} --final, or jepakit embed {folder} IMAGES out.npy"
+        use = f"jepakit plan {folder}" if isinstance(recipe, WorldRecipe) else f"jepakit embed {folder} IMAGES out.npy"
+        following = f"Next: jepakit evaluate {folder} --final, or {use}"
         words = (
             f"Trained {result.step} steps in {result.seconds:.0f} s. Report: {folder}/report.html\n"
             f"{collapse(Run(folder)) or following}"
@@ -217,6 +222,7 @@ def _evaluate(arguments: list[str]) -> int:
 
     from jepakit import commands
     from jepakit.commands.cautions import collapse, unfinished
+    from jepakit.commands.reaching import is_world
     from jepakit.commands.scoring import PROBES
     from jepakit.evaluation.probes import Probe
     from jepakit.storage import Run
@@ -227,13 +233,18 @@ def _evaluate(arguments: list[str]) -> int:
         checkpoint: Checkpoint = "last",
         probes: tuple[Probe, ...] = PROBES,
         robustness: bool = True,
+        episodes: int | None = None,
     ) -> Any:
-        return run, {"final": final, "checkpoint": checkpoint, "probes": probes, "robustness": robustness}
+        both = {"final": final, "checkpoint": checkpoint}
+        return run, both, {"probes": probes, "robustness": robustness}, {"episodes": episodes}
 
-    folder, options = _parse(_described(evaluate, commands.evaluate), "evaluate", arguments)
+    folder, options, of_images, of_worlds = _parse(_described(evaluate, commands.evaluate), "evaluate", arguments)
     warn(collapse(Run(folder), options["checkpoint"]))
     warn(unfinished(Run(folder)) if options["final"] else "")
-    say(_score_table(commands.evaluate(folder, **options)))
+    if is_world(Run(folder)):
+        say(_reaching_table(commands.evaluate_reaching(folder, **options, **of_worlds)))
+    else:
+        say(_score_table(commands.evaluate(folder, **options, **of_images)))
     say(f"Record: {folder}/evaluation.json   Report: {folder}/report.html")
     say("This record is kept in final-records.jsonl." if options["final"] else "Next: --final, once all is chosen.")
     return 0
@@ -250,6 +261,47 @@ def _score_table(evaluation: Any) -> str:
             f"[{100 * gain.low:+.1f}, {100 * gain.high:+.1f}], paired"
         )
     return "\n".join(lines)
+
+
+def _reaching_table(record: Mapping[str, Any]) -> str:
+    """Return how often goals were reached, as lines."""
+    protocol = record["protocol"]
+    lines = [f"{protocol['num_episodes']} episodes of {protocol['manifest']}: {protocol['success']} (95% interval)"]
+    width = max(len(arm["arm"]) for arm in record["arms"])
+    for arm in record["arms"]:
+        ends, comes = arm["ends"], arm["comes"]
+        lines.append(
+            f"  {arm['arm']:{width}} {ends['value']:6.1%}  [{ends['low']:.1%}, {ends['high']:.1%}]   ever on the way "
+            f"{comes['value']:.1%}   {arm['seconds_per_episode']:.2f} s an episode"
+            + ("   (told the places)" if arm["uses_labels"] else "")
+        )
+    return "\n".join(lines)
+
+
+def _plan(arguments: list[str]) -> int:
+    import tyro
+
+    from jepakit import commands
+    from jepakit.commands.cautions import collapse
+    from jepakit.storage import Run
+
+    def plan(
+        run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
+        episodes: int = 5,
+        first: int = 0,
+        checkpoint: Checkpoint = "last",
+    ) -> Any:
+        return run, {"episodes": episodes, "first": first, "checkpoint": checkpoint}
+
+    folder, options = _parse(_described(plan, commands.plan), "plan", arguments)
+    warn(collapse(Run(folder), options["checkpoint"]))
+    for one in commands.plan(folder, **options):
+        say(
+            f"  episode {one.episode}: {one.distance[0]:.1f} from its goal at the start, {one.distance[-1]:.1f} at the "
+            f"end, {'reached' if one.reached else 'not reached'}, {one.seconds:.2f} s to decide"
+        )
+    say(f"Next: jepakit evaluate {folder} --final")
+    return 0
 
 
 def _embed(arguments: list[str]) -> int:
@@ -354,6 +406,7 @@ def _demo(arguments: list[str]) -> int:
 _VERBS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "evaluate": _evaluate,
+    "plan": _plan,
     "embed": _embed,
     "compare": _compare,
     "report": _report,

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from jepakit.data import Arrays, read_all
 from jepakit.hub import Model
-from jepakit.recipes import find_recipe
+from jepakit.recipes import ImageRecipe, find_recipe
 from jepakit.recipes.pipeline import train_in_memory
 from jepakit.types import UserError
 
@@ -61,9 +61,11 @@ class JEPATransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             y: Ignored.
 
         Raises:
-            UserError: The images are no uint8 images, or too few.
+            UserError: The images are no uint8 images, or too few; or the recipe is not one of images.
         """
         images, recipe = self._images(X), find_recipe(self.recipe)()
+        if not isinstance(recipe, ImageRecipe):
+            raise UserError(f"The recipe {self.recipe!r} learns a world; JEPATransformer takes those of images.")
         method = train_in_memory(
             recipe, Arrays(images), seed=self.seed, num_steps=self.num_steps, batch_size=self.batch_size
         )

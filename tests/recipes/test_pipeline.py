@@ -15,7 +15,8 @@ from tiny_runs import tiny, write_images
 
 from jepakit.data import Loader, Skipped
 from jepakit.recipes import ImageData, ImageRecipe, pipeline, splits
-from jepakit.recipes.pipeline import compile_networks, environment, health_inputs, note_skipped, train
+from jepakit.recipes.feeds import health_inputs
+from jepakit.recipes.pipeline import compile_networks, environment, note_skipped, train
 from jepakit.storage import Run
 from jepakit.types import UserError
 

@@ -3,12 +3,14 @@
 from contextlib import suppress
 from pathlib import Path
 
+from jepakit.commands.reaching import score_world
 from jepakit.commands.scoring import PROBES, evaluate_method, is_scored
 from jepakit.evaluation.probes import Probe
-from jepakit.recipes import ImageRecipe
+from jepakit.recipes import ImageRecipe, Recipe, WorldRecipe
 from jepakit.recipes.pictures import save_pictures
 from jepakit.recipes.pipeline import Trained
 from jepakit.recipes.pipeline import train as run_recipe
+from jepakit.recipes.reaching import learn_cost, read_cost
 from jepakit.recipes.scoring import device_of
 from jepakit.recipes.splits import read_health
 from jepakit.report import build_report as write_report
@@ -18,7 +20,7 @@ from jepakit.training.progress import Progress
 from jepakit.types import UserError
 
 
-def train(recipe: ImageRecipe, out: Path | str | None = None, progress: Progress | None = None) -> Trained:
+def train(recipe: Recipe, out: Path | str | None = None, progress: Progress | None = None) -> Trained:
     """Train a recipe, then score it on its development split and write the report.
 
     The same call again goes on where it stopped, and does nothing twice. A loss that was not finite gets a report too.
@@ -39,12 +41,14 @@ def train(recipe: ImageRecipe, out: Path | str | None = None, progress: Progress
             with suppress(UserError, OSError):  # what is to be said is why training stopped
                 write_report(run)
         raise
-    if trained.is_main:
+    if trained.is_main and isinstance(recipe, ImageRecipe):
         finish(trained, recipe, run, progress=progress)
+    elif trained.is_main and isinstance(recipe, WorldRecipe):
+        finish_world(trained, recipe, run, progress=progress)
     return trained
 
 
-def default_folder(recipe: ImageRecipe) -> Path:
+def default_folder(recipe: Recipe) -> Path:
     """Return where a recipe's run lies unless said otherwise."""
     return Path("runs") / recipe.recipe
 
@@ -68,21 +72,61 @@ def finish(
         probes: Which probes to score by.
         progress: Where to say that scoring begins, which may take a while; None says nothing.
     """
-    step = trained.result.step
+    step, sources = trained.result.step, trained.sources
+    assert sources is not None  # of a recipe on images
     try:
         if not is_scored(run, step, final=final):
             method = trained.method.eval()
             channels, workers = method.preprocess.channels, recipe.training.num_workers
-            images = read_health(trained.sources, recipe.data, channels, workers)
+            images = read_health(sources, recipe.data, channels, workers)
             save_pictures(run, method, images.to(device_of(method)))
             if step == recipe.training.num_steps:
                 if progress is not None:
                     progress.say(f"scoring on the {'test' if final else 'development'} split ...")
                 which = {"checkpoint": "last", "step": step}
-                evaluate_method(method, trained.sources, recipe.data, run, which, final=final, probes=probes)
+                evaluate_method(method, sources, recipe.data, run, which, final=final, probes=probes)
     finally:
         report = write_report(run)  # what there is, also where scoring failed
     return report
+
+
+def finish_world(
+    trained: Trained,
+    recipe: WorldRecipe,
+    run: Run,
+    *,
+    final: bool = False,
+    episodes: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Learn the cost of planning, reach for goals and report a run that training has left; returns where the report is.
+
+    Args:
+        trained: What training left; it is evaluated if it came to its end and has not been yet.
+        recipe: What was run.
+        run: Where it lies.
+        final: Take the test manifest instead of the development manifest.
+        episodes: Only so many of the manifest's.
+        progress: Where to say what begins; None says nothing.
+    """
+    step, method = trained.result.step, trained.method.eval()
+    say = progress.say if progress is not None else _nothing
+    try:
+        if step == recipe.training.num_steps and not is_scored(run, step, final=final):
+            if recipe.planning.learned is not None:
+                say("learning how far goals are, from time alone ...")
+            learn_cost(method, recipe, run)
+            cost = read_cost(recipe.planning, run, device_of(method))
+            say(f"reaching the goals of the {'test' if final else 'development'} manifest ...")
+            which = {"checkpoint": "last", "step": step}
+            score_world(method, recipe, cost, run, which, final=final, episodes=episodes)
+    finally:
+        report = write_report(run)  # what there is, also where an evaluation failed
+    return report
+
+
+def _nothing(words: str) -> None:
+    """Say nothing."""
 
 
 def build_report(run: Path | str) -> Path:

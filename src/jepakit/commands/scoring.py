@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jepakit.commands.reaching import is_world
 from jepakit.evaluation import Evaluation, EvaluationConfig
 from jepakit.evaluation.probes import Probe
 from jepakit.hub import load
@@ -53,6 +54,8 @@ def evaluate(
     model = load(directory.path, checkpoint=checkpoint, device=choose_device("auto"))
     if "step" not in model.description:
         raise UserError(f"{directory.path} is no run directory; give the --out of a training.")
+    if is_world(directory):
+        raise UserError(f"{directory.path} learned a world, which is evaluated by reaching goals: evaluate_reaching.")
     data = config_from_dict(ImageData, model.description["data"])
     which = {name: model.description[name] for name in ("checkpoint", "step")}
     evaluation = evaluate_method(

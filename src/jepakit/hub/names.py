@@ -4,10 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from jepakit.methods import (
+    DINOWMConfig,
+    EBJEPAWorldConfig,
     IJEPAConfig,
     IJEPASIGRegConfig,
     LeJEPAConfig,
+    LeWMConfig,
     PixelsConfig,
+    PixelWorldConfig,
     TransformJEPAConfig,
     VICRegConfig,
 )
@@ -16,9 +20,13 @@ from jepakit.storage import config_from_dict
 from jepakit.types import UserError
 
 METHOD_CONFIGS: dict[str, Any] = {
+    "DINOWMConfig": DINOWMConfig,
+    "EBJEPAWorldConfig": EBJEPAWorldConfig,
     "IJEPAConfig": IJEPAConfig,
     "IJEPASIGRegConfig": IJEPASIGRegConfig,
     "LeJEPAConfig": LeJEPAConfig,
+    "LeWMConfig": LeWMConfig,
+    "PixelWorldConfig": PixelWorldConfig,
     "PixelsConfig": PixelsConfig,
     "TransformJEPAConfig": TransformJEPAConfig,
     "VICRegConfig": VICRegConfig,

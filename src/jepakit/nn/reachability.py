@@ -81,6 +81,11 @@ class ReachabilityHead(nn.Module):
         """Return the expected steps from each place to its goal."""
         return (self.logits(z, goal).softmax(dim=-1) * self.centres).sum(dim=-1)
 
+    def octaves(self, z: Float[Tensor, "*#k d"], goal: Float[Tensor, "*#k d"]) -> Float[Tensor, "*_"]:
+        """Return the expected class, about the logarithm of the steps to go: as sharp near a goal as far from it."""
+        chance = self.logits(z, goal).softmax(dim=-1)
+        return chance @ torch.arange(chance.shape[-1], dtype=chance.dtype, device=chance.device)
+
     def classes(self, gap: Int[Tensor, "*k"]) -> Int[Tensor, "*k"]:
         """Return the class of each gap."""
         return torch.bucketize(gap, torch.tensor(self.config.edges, device=gap.device))

@@ -2,6 +2,9 @@
 
 from jepakit.recipes.config import ImageData as ImageData
 from jepakit.recipes.config import ImageRecipe as ImageRecipe
+from jepakit.recipes.config import Recipe as Recipe
+from jepakit.recipes.config import WorldData as WorldData
+from jepakit.recipes.config import WorldRecipe as WorldRecipe
 from jepakit.recipes.pipeline import train as train
 from jepakit.recipes.table import RECIPES as RECIPES
 from jepakit.recipes.table import find_recipe as find_recipe

@@ -1,17 +1,36 @@
-"""Describe a reproducible run on images: method, data, training, seed."""
+"""Describe a reproducible run on images or in a world: method, data, training, seed."""
 
 from dataclasses import dataclass, field
 
 from jepakit.methods import (
+    DINOWMConfig,
+    EBJEPAWorldConfig,
     IJEPAConfig,
     IJEPASIGRegConfig,
     LeJEPAConfig,
+    LeWMConfig,
     PixelsConfig,
+    PixelWorldConfig,
     TransformJEPAConfig,
     VICRegConfig,
 )
 from jepakit.training import TrainingConfig
+from jepakit.types import UserError
+from jepakit.worlds import (
+    BouncingBalls,
+    PointMaze2D,
+    PushDisc,
+    Reacher2D,
+    Roaming,
+    SWMExpert,
+    SWMTwoRoom,
+    TwoRooms,
+    Wandering,
+)
 
+WorldMethodConfig = EBJEPAWorldConfig | LeWMConfig | DINOWMConfig | PixelWorldConfig
+EmbeddedWorld = TwoRooms | SWMTwoRoom | PointMaze2D | PushDisc | Reacher2D | BouncingBalls
+EmbeddedBehaviour = Wandering | Roaming | SWMExpert
 ImageMethodConfig = IJEPAConfig | IJEPASIGRegConfig | LeJEPAConfig | VICRegConfig | TransformJEPAConfig | PixelsConfig
 
 
@@ -62,3 +81,102 @@ class ImageRecipe:
     data: ImageData
     training: TrainingConfig
     seed: int = field(default=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldData:
+    """Say where to wander, how, and what clips to make of it; they are made as they are needed, each seen once.
+
+    Args:
+        world: Where; its seed is replaced by the run's while learning, and by the manifest's while evaluating.
+        behaviour: How.
+        num_frames: Frames of a clip that are looked at; the actions in between are the method's `frame_skip`.
+        num_health: Held-out frames on which health is measured.
+    """
+
+    world: EmbeddedWorld
+    behaviour: EmbeddedBehaviour
+    num_frames: int = 6
+    num_health: int = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostLearning:
+    """Say how the cost of planning is learned from time alone, once the encoder has been trained.
+
+    Args:
+        num_trajectories: Held-out trajectories.
+        num_frames: Frames of each that are looked at: gaps are told apart up to one less.
+        num_steps: Updates of the head.
+        hidden_dim: Width of its hidden layers.
+    """
+
+    num_trajectories: int = 2500
+    num_frames: int = 50
+    num_steps: int = 2000
+    hidden_dim: int = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planning:
+    """Say how goals are reached: by the cross-entropy method over held actions, from pictures of the goals.
+
+    Args:
+        horizon: Actions of a plan.
+        hold: Steps of the world for which each is held.
+        every: Actions that are done before the next search.
+        num_samples: Candidates of a round.
+        num_elites: Best candidates, to which the next round is fitted.
+        num_iterations: Rounds.
+        std: First standard deviation, in shares of the largest action.
+        colour: Of the candidates' noise over time; 0 is white.
+        distance_weight: Weight of the mean latent distance to the goal beside the learned cost.
+        learned: The learned cost; None plans by latent distance alone.
+        num_steps: Steps of an episode.
+    """
+
+    horizon: int = 12
+    hold: int = 4
+    every: int = 2
+    num_samples: int = 128
+    num_elites: int = 12
+    num_iterations: int = 4
+    std: float = 0.7
+    colour: float = 2.0
+    distance_weight: float = 1.0
+    learned: CostLearning | None = None
+    num_steps: int = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldRecipe:
+    """Describe one run in a world that can be repeated.
+
+    Args:
+        recipe: The recipe's name.
+        method: What to learn by.
+        data: Where, and from what.
+        training: How to train.
+        planning: How goals are reached with what was learned.
+        seed: Seed of weights and of every draw.
+
+    Raises:
+        UserError: Actions are held for parts of what the method looks at.
+    """
+
+    recipe: str
+    method: WorldMethodConfig
+    data: WorldData
+    training: TrainingConfig
+    planning: Planning = field(default_factory=Planning)
+    seed: int = field(default=0)
+
+    def __post_init__(self) -> None:
+        if self.planning.hold % self.method.frame_skip:
+            raise UserError(
+                f"An action held for {self.planning.hold} steps (planning.hold) must fill whole blocks of "
+                f"{self.method.frame_skip} (method.frame_skip)."
+            )
+
+
+Recipe = ImageRecipe | WorldRecipe

@@ -14,20 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
-from torch import Tensor
 
 from jepakit.collectives import gather, rank
-from jepakit.data import ImageSource, Loader, Skipped, overlooked, read_all
-from jepakit.recipes.config import ImageRecipe
-from jepakit.recipes.splits import Sources, open_sources, refuse_too_large
+from jepakit.data import ImageSource, Loader, Skipped
+from jepakit.recipes.config import ImageRecipe, Recipe
+from jepakit.recipes.feeds import Feed, image_feed, world_feed
+from jepakit.recipes.splits import Sources, open_sources
 from jepakit.storage import Run, config_to_dict, read_json, write_json
 from jepakit.training import Trainer, TrainingResult
 from jepakit.training.distributed import process_group
-from jepakit.training.monitor import Monitor
 from jepakit.training.precision import choose_device
 from jepakit.training.progress import Progress, Silent
-from jepakit.views import Augment, Preprocess
 
 
 @dataclass(frozen=True)
@@ -37,17 +34,17 @@ class Trained:
     Args:
         method: The method in memory.
         result: Where training stands.
-        sources: The images it came from, divided.
+        sources: The images it came from, divided; None for a world.
         is_main: Whether this process is the one that writes; of several, one is.
     """
 
     method: Any
     result: TrainingResult
-    sources: Sources
+    sources: Sources | None
     is_main: bool = True
 
 
-def train(recipe: ImageRecipe, out: Path | str, progress: Progress | None = None) -> Trained:
+def train(recipe: Recipe, out: Path | str, progress: Progress | None = None) -> Trained:
     """Train a recipe in a run directory; the same call again goes on where it stopped.
 
     Args:
@@ -63,7 +60,7 @@ def train(recipe: ImageRecipe, out: Path | str, progress: Progress | None = None
         local_rank = stack.enter_context(process_group())
         is_main = rank() == 0
         device = choose_device(recipe.training.device, local_rank)
-        sources = open_sources(recipe.data)
+        sources = open_sources(recipe.data) if isinstance(recipe, ImageRecipe) else None
         if is_main:
             stack.enter_context(run.locked())
             if run.file("config.json").exists():
@@ -71,31 +68,31 @@ def train(recipe: ImageRecipe, out: Path | str, progress: Progress | None = None
         method = recipe.method.build(seed=recipe.seed, num_steps=recipe.training.num_steps).to(device)
         if recipe.training.compile:
             compile_networks(method)
-        channels, size = method.preprocess.channels, recipe.data.stored_size
-        refuse_too_large(sources, recipe.data, channels)  # rather than once training is done
-        loader = _loader(recipe, sources, channels)
-        health, _, skipped = read_all(sources.health, channels, size, recipe.training.num_workers)
-        monitor = Monitor(*health_inputs(method, health.to(device)), num_settling=recipe.training.warmup_steps)
+        if isinstance(recipe, ImageRecipe):
+            assert sources is not None
+            feed = image_feed(recipe, sources, method, device)
+        else:
+            feed = world_feed(recipe, method, device)
         trainer = Trainer(
-            method, recipe.training, run, loader.from_step, monitor=monitor, progress=progress or Silent()
+            method, recipe.training, run, feed.batches, monitor=feed.monitor, progress=progress or Silent()
         )
         if is_main:
             run.claim(config_to_dict(recipe))  # a run that cannot begin leaves no configuration behind
             write_json(run.file("env.json"), environment(device))
-            note_skipped(run, skipped + overlooked(sources.train))
-        result = _fit(trainer, loader)
+            note_skipped(run, feed.known)
+        result = _fit(trainer, feed)
     return Trained(method, result, sources, is_main)
 
 
-def _fit(trainer: Trainer, loader: Loader) -> TrainingResult:
+def _fit(trainer: Trainer, feed: Feed) -> TrainingResult:
     """Train, and note the files that any process could not read; where training fails, those this one has met."""
     is_main = rank() == 0
     try:
         result = trainer.fit()
     finally:
         if is_main:
-            note_skipped(trainer.run, loader.skipped)
-    everywhere = [skip for met in gather(loader.skipped) for skip in met]
+            note_skipped(trainer.run, feed.skipped())
+    everywhere = [skip for met in gather(feed.skipped()) for skip in met]
     if is_main:
         note_skipped(trainer.run, everywhere)
     return result
@@ -137,39 +134,11 @@ def train_in_memory(
     return method
 
 
-def _loader(recipe: ImageRecipe, sources: Sources, channels: int) -> Loader:
-    return Loader(
-        sources.train,
-        recipe.training.batch_size,
-        channels,
-        recipe.data.stored_size,
-        recipe.seed,
-        recipe.training.num_workers,
-    )
-
-
 def compile_networks(method: Any) -> None:
     """Compile the networks of a method in place; masks, views and draws stay as they are."""
     for name, module in method.named_children():
         if name in ("encoder", "predictor", "projector", "target"):
             module.compile()
-
-
-def health_inputs(
-    method: Any, images: UInt8[Tensor, "b c h w"], num_views: int = 4
-) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b v c h w"]]:
-    """Prepare the held-out images and a few mild crops of each, the same at every measurement."""
-    preprocess: Preprocess = method.preprocess
-    crop = Augment(
-        image_size=preprocess.image_size,
-        channels=preprocess.channels,
-        mean=preprocess.mean,
-        std=preprocess.std,
-        crop_scale=(0.6, 1.0),
-        name="health",
-    )
-    ids = torch.arange(len(images), device=images.device)
-    return preprocess(images), torch.stack([crop(images, ids, 0, view).image for view in range(num_views)], dim=1)
 
 
 def note_skipped(run: Run, skipped: list[Skipped]) -> None:

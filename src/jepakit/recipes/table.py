@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jepakit.nearest import nearest
-from jepakit.recipes import cifar, digits, published
-from jepakit.recipes.config import ImageRecipe
+from jepakit.recipes import cifar, digits, published, two_rooms
+from jepakit.recipes.config import ImageRecipe, Recipe, WorldRecipe
 from jepakit.types import UserError
 
-RECIPES: dict[str, Callable[[], ImageRecipe]] = {
+RECIPES: dict[str, Callable[[], Recipe]] = {
     "digits-transform": digits.digits_transform,
     "digits-ijepa": digits.digits_ijepa,
     "digits-ijepa-sigreg": digits.digits_ijepa_sigreg,
@@ -23,6 +23,8 @@ RECIPES: dict[str, Callable[[], ImageRecipe]] = {
     "small-lejepa": cifar.small_lejepa,
     "small-vicreg": cifar.small_vicreg,
     "small-pixels": cifar.small_pixels,
+    "two-rooms-fixed": two_rooms.two_rooms_fixed,
+    "two-rooms-random": two_rooms.two_rooms_random,
     "cifar10-ebjepa": published.cifar10_ebjepa,
     "ijepa-vith14": published.ijepa_vith14,
     "ijepa-vitg16": published.ijepa_vitg16,
@@ -30,7 +32,7 @@ RECIPES: dict[str, Callable[[], ImageRecipe]] = {
 }
 
 
-def find_recipe(name: str) -> Callable[[], ImageRecipe]:
+def find_recipe(name: str) -> Callable[[], Recipe]:
     """Return the function of a recipe: a name of the table, or `path/to/file.py:function`.
 
     Raises:
@@ -48,7 +50,7 @@ def find_recipe(name: str) -> Callable[[], ImageRecipe]:
     raise UserError(f"There is no recipe {name!r}; {hint}")
 
 
-def _from_file(path: Path, function: str) -> Callable[[], ImageRecipe]:
+def _from_file(path: Path, function: str) -> Callable[[], Recipe]:
     """Run a user's own file, which the user named outright, and return its function."""
     name = f"jepakit_recipe_{path.stem}"  # no name of a library, so that the file can be called like one
     spec = importlib.util.spec_from_file_location(name, path)
@@ -64,10 +66,12 @@ def _from_file(path: Path, function: str) -> Callable[[], ImageRecipe]:
         hint = f"; did you mean {near!r}?" if near else "."
         raise UserError(f"{path} defines no function {function!r}{hint}")
 
-    def build() -> ImageRecipe:
+    def build() -> Recipe:
         built = recipe()
-        if not isinstance(built, ImageRecipe):
-            raise UserError(f"{function} of {path} must return an ImageRecipe, got {type(built).__name__}.")
+        if not isinstance(built, (ImageRecipe, WorldRecipe)):
+            raise UserError(
+                f"{function} of {path} must return an ImageRecipe or a WorldRecipe, got {type(built).__name__}."
+            )
         return built
 
     return build

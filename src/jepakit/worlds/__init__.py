@@ -11,10 +11,12 @@ from jepakit.worlds.push_disc import PushDiscState as PushDiscState
 from jepakit.worlds.reacher import Reacher2D as Reacher2D
 from jepakit.worlds.reacher import ReacherState as ReacherState
 from jepakit.worlds.roaming import Roaming as Roaming
+from jepakit.worlds.swm_expert import SWMExpert as SWMExpert
 from jepakit.worlds.swm_two_room import SWMTwoRoom as SWMTwoRoom
 from jepakit.worlds.swm_two_room import SWMTwoRoomState as SWMTwoRoomState
 from jepakit.worlds.trajectories import Behaviour as Behaviour
 from jepakit.worlds.trajectories import Trajectories as Trajectories
 from jepakit.worlds.two_rooms import TwoRooms as TwoRooms
 from jepakit.worlds.two_rooms import TwoRoomsState as TwoRoomsState
+from jepakit.worlds.wandering import Wandering as Wandering
 from jepakit.worlds.world import World as World

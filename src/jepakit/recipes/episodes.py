@@ -1,0 +1,146 @@
+"""Evaluate what a run learned of a world: reach the goals of a manifest, beside floors on the same episodes."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from jepakit.evaluation.manifest import read_manifest
+from jepakit.evaluation.reaching import RandomPolicy, ReachingArm, play_arm, reaching_record
+from jepakit.planning.plan import Cost
+from jepakit.recipes.config import Planning, WorldRecipe
+from jepakit.recipes.reaching import control_of
+from jepakit.types import UserError
+from jepakit.worlds import SWMTwoRoom, TwoRooms
+
+_AT_ONCE = 50
+"""Episodes that are planned for together: more fill memory, fewer leave the machine idle."""
+
+
+def evaluate_world(
+    method: Any, recipe: WorldRecipe, cost: Cost, which: Mapping[str, Any], *, split: str, num_episodes: int | None
+) -> dict[str, Any]:
+    """Play the episodes of a manifest with the model and its floors; returns the content of evaluation.json.
+
+    Args:
+        method: The trained method, in eval mode.
+        recipe: What was run.
+        cost: By which it plans.
+        which: The method's `checkpoint` and `step`.
+        split: `dev` or `test`.
+        num_episodes: Only so many of the manifest's; None takes all.
+
+    Raises:
+        UserError: There is no manifest for this world, or it has fewer episodes.
+    """
+    begin, planning = time.perf_counter(), recipe.planning
+    name, manifest = read_manifest(recipe.data.world, split)
+    world, start, goal, ids = manifest.tasks(recipe.data.world, num_episodes)
+    arms = [
+        _model_arm(method, planning, cost, world, ids),
+        *_floors(method, planning, world, start, goal, ids),
+    ]
+    protocol = {
+        "split": split,
+        "manifest": name,
+        "num_episodes": len(ids),
+        "num_steps": planning.num_steps,
+        "goal": "a picture of the goal",
+        "success": _success(world),
+        "statement": _statement(planning),
+    }
+    seconds = round(time.perf_counter() - begin, 1)
+    return reaching_record(protocol, arms) | dict(which) | {"seconds": seconds}
+
+
+def _model_arm(method: Any, planning: Planning, cost: Cost, world: Any, ids: Int[Tensor, " b"]) -> ReachingArm:
+    """Play with the model, some episodes at a time."""
+    searches = -(-planning.num_steps // (planning.hold * planning.every))
+    parts = []
+    for some in ids.split(_AT_ONCE):
+        start, goal = world.task(some)
+        act = control_of(planning, method, cost, world.render(goal), some)
+        parts.append(play_arm("jepa", world, start, goal, act, planning.num_steps, searches))
+    return parts[0] if len(parts) == 1 else parts[0].joined(parts[1:])
+
+
+def _floors(
+    method: Any, planning: Planning, world: Any, start: Any, goal: Any, ids: Int[Tensor, " b"]
+) -> list[ReachingArm]:
+    """Play with what has learned nothing: random actions, and where places are points, the straight line."""
+    space = method.action_space
+    if not isinstance(space, gymnasium.spaces.Box):
+        raise UserError(f"Worlds with actions {space} have no floors yet; evaluate one whose actions are a Box.")
+    low, high = (torch.from_numpy(edge).float() for edge in (space.low, space.high))
+    played = (world, start, goal)
+    floors = [
+        play_arm(
+            "random policy",
+            *played,
+            RandomPolicy(low, high, ids, planning.hold),
+            planning.num_steps,
+            1,
+            is_floor=True,
+            note=f"each action drawn within the model's bounds and held for {planning.hold} steps",
+        )
+    ]
+    if isinstance(world, (TwoRooms, SWMTwoRoom)):
+        line = _StraightLine(goal.position, high, start, world)
+        floors.append(
+            play_arm(
+                "straight line",
+                *played,
+                line,
+                planning.num_steps,
+                1,
+                is_floor=True,
+                uses_labels=True,
+                note="told both places, it walks straight towards the goal, wall or not",
+            )
+        )
+    return floors
+
+
+class _StraightLine:
+    """Walk straight to the goal; told the places by stepping the world along."""
+
+    def __init__(self, goal: Float[Tensor, "b 2"], high: Float[Tensor, " a"], start: Any, world: Any):
+        self.goal, self.high, self.state, self.world = goal, high, start, world
+
+    def __call__(self, seen: Any) -> Float[Tensor, "b a"]:
+        """Return the step towards the goal."""
+        way = self.goal - self.state.position
+        action = torch.minimum(torch.maximum(way, -self.high), self.high)
+        self.state = self.world.step(self.state, action)
+        return action
+
+
+def _success(world: Any) -> str:
+    """Return what counts as success in words."""
+    words = {
+        "TwoRooms": "less than 4.5 pixels from the goal after the last step",
+        "SWMTwoRoom": "less than 16 of 224 pixels from the goal after the last step",
+    }
+    return words.get(type(world).__name__, "at the goal, by the world's own measure, after the last step")
+
+
+def _statement(planning: Planning) -> list[str]:
+    """Return the rule of the evaluation in sentences."""
+    learned = planning.learned
+    cost = (
+        "the expected octave of the steps to go, learned from time gaps of held-out trajectories, plus "
+        f"{planning.distance_weight:g} times the mean squared latent distance, both averaged over the plan"
+        if learned
+        else "the mean squared latent distance to the goal, averaged over the plan"
+    )
+    return [
+        "Starts and goals are those of a committed manifest; no training has seen its draws.",
+        "The model sees the present picture and a picture of the goal, and nothing else.",
+        f"Cost: {cost}; no label is used.",
+        f"Search: {planning.num_iterations} rounds of {planning.num_samples} candidates of {planning.horizon} actions "
+        f"held for {planning.hold} steps each, anew every {planning.every * planning.hold} steps.",
+    ]

@@ -1,0 +1,82 @@
+"""Give a training what it learns from and what its health is measured on: images, or clips of a world."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from jepakit.data import Loader, Skipped, overlooked, read_all
+from jepakit.recipes.config import ImageRecipe, WorldRecipe
+from jepakit.recipes.splits import Sources, refuse_too_large
+from jepakit.training.loop import Batches
+from jepakit.training.monitor import Monitor
+from jepakit.views import Augment, Preprocess
+from jepakit.worlds.stream import ClipStream
+
+HELD_OUT = 2**40
+"""First id of what no training of a world ever sees."""
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Hold what a training is fed.
+
+    Args:
+        batches: Gives, from a step on, every (step, batch) that follows.
+        monitor: Measures health on what is held out.
+        known: What is known from the start not to be readable.
+        skipped: Returns what could not be read so far.
+    """
+
+    batches: Batches
+    monitor: Monitor
+    known: list[Skipped] = field(default_factory=list)
+    skipped: Callable[[], list[Skipped]] = list
+
+
+def image_feed(recipe: ImageRecipe, sources: Sources, method: Any, device: torch.device) -> Feed:
+    """Return batches of the training images, and a monitor over held-out ones.
+
+    Raises:
+        UserError: The labelled images are too many to hold in memory, or the held-out ones cannot be read.
+    """
+    channels, size = method.preprocess.channels, recipe.data.stored_size
+    refuse_too_large(sources, recipe.data, channels)  # rather than once training is done
+    loader = Loader(sources.train, recipe.training.batch_size, channels, size, recipe.seed, recipe.training.num_workers)
+    health, _, skipped = read_all(sources.health, channels, size, recipe.training.num_workers)
+    monitor = Monitor(*health_inputs(method, health.to(device)), num_settling=recipe.training.warmup_steps)
+    return Feed(loader.from_step, monitor, skipped + overlooked(sources.train), lambda: loader.skipped)
+
+
+def world_feed(recipe: WorldRecipe, method: Any, device: torch.device) -> Feed:
+    """Return clips of the world as they are made, and a monitor over frames of held-out starts."""
+    data, world = recipe.data, learning_world(recipe)
+    stream = ClipStream(world, data.behaviour, recipe.training.batch_size, data.num_frames, recipe.method.frame_skip)
+    frames = world.render(world.start(HELD_OUT + torch.arange(data.num_health)))
+    monitor = Monitor(method.preprocess(frames.to(device)), num_settling=recipe.training.warmup_steps)
+    return Feed(stream.from_step, monitor)
+
+
+def learning_world(recipe: WorldRecipe) -> Any:
+    """Return the world in which a run learns: with the run's seed, so that runs of other seeds see other episodes."""
+    return replace(recipe.data.world, seed=recipe.seed)
+
+
+def health_inputs(
+    method: Any, images: UInt8[Tensor, "b c h w"], num_views: int = 4
+) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b v c h w"]]:
+    """Prepare the held-out images and a few mild crops of each, the same at every measurement."""
+    preprocess: Preprocess = method.preprocess
+    crop = Augment(
+        image_size=preprocess.image_size,
+        channels=preprocess.channels,
+        mean=preprocess.mean,
+        std=preprocess.std,
+        crop_scale=(0.6, 1.0),
+        name="health",
+    )
+    ids = torch.arange(len(images), device=images.device)
+    return preprocess(images), torch.stack([crop(images, ids, 0, view).image for view in range(num_views)], dim=1)

@@ -1,0 +1,86 @@
+"""Reach goals with what a run learned: the cost of planning, learned from time alone, and the search that uses it."""
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from jepakit.nn.reachability import ReachabilityConfig, ReachabilityHead
+from jepakit.planning import CEM, LatentDistance, WeightedSum
+from jepakit.planning.control import Control
+from jepakit.planning.costs import Reachability
+from jepakit.planning.learning import learn_reachability
+from jepakit.planning.plan import Cost
+from jepakit.recipes.config import Planning, WorldRecipe
+from jepakit.recipes.feeds import HELD_OUT, learning_world
+from jepakit.storage import Run, load_weights, read_model, save_model
+from jepakit.types import UserError
+
+_FOLDER = "cost"
+_AT_ONCE = 64
+"""Trajectories that are drawn and encoded together."""
+
+
+@torch.no_grad()
+def embedded_trajectories(
+    method: Any, recipe: WorldRecipe, num: int, num_frames: int, first: int = 2 * HELD_OUT
+) -> Float[Tensor, "k t *n d"]:
+    """Return the embeddings of held-out trajectories, of the frames that the method looks at."""
+    world, skip, device = learning_world(recipe), recipe.method.frame_skip, next(method.parameters()).device
+    parts = []
+    for ids in torch.arange(first, first + num).split(_AT_ONCE):
+        made = recipe.data.behaviour(world, ids, skip * (num_frames - 1)).every(skip)
+        parts.append(method.embed(made.render(world).to(device)).float())
+    return torch.cat(parts)
+
+
+def learn_cost(method: Any, recipe: WorldRecipe, run: Run) -> None:
+    """Train the head that tells how far goals are, and keep it in the run; nothing where the recipe asks for none."""
+    learned = recipe.planning.learned
+    if learned is None:
+        return
+    z = embedded_trajectories(method, recipe, learned.num_trajectories, learned.num_frames).flatten(2)
+    config = ReachabilityConfig(
+        embedding_dim=z.shape[-1], max_gap=learned.num_frames - 1, hidden_dim=learned.hidden_dim
+    )
+    head = learn_reachability(z, config, num_steps=learned.num_steps, seed=recipe.seed)
+    save_model(run.file(_FOLDER), {"reachability": asdict(config)}, head.state_dict())
+
+
+def read_cost(planning: Planning, run: Run, device: torch.device | str = "cpu") -> Cost:
+    """Return the cost by which a run plans: the learned one, if there is one, and the latent distance.
+
+    Raises:
+        UserError: The learned cost was not learned yet, or its file is damaged.
+    """
+    distance = LatentDistance(over="mean")
+    if planning.learned is None:
+        return distance
+    if not run.file(_FOLDER).exists():
+        raise UserError(f"{run.path} has no learned cost yet; it is learned when training ends, so train it first.")
+    description, weights = read_model(run.file(_FOLDER))
+    head: ReachabilityHead = ReachabilityConfig(**description["reachability"]).build()
+    load_weights(head, weights, run.file(_FOLDER))
+    head = head.eval().requires_grad_(False).to(device)
+    return WeightedSum(((1.0, Reachability(head=head.octaves)), (planning.distance_weight, distance)))
+
+
+def planner_of(planning: Planning, cost: Cost, seed: int = 0) -> CEM:
+    """Return the search that a recipe describes."""
+    return CEM(
+        horizon=planning.horizon,
+        num_samples=planning.num_samples,
+        num_elites=planning.num_elites,
+        num_iterations=planning.num_iterations,
+        std=planning.std,
+        colour=planning.colour,
+        cost=cost,
+        seed=seed,
+    )
+
+
+def control_of(planning: Planning, method: Any, cost: Cost, goal: Tensor, ids: Int[Tensor, " b"]) -> Control:
+    """Return what acts for these episodes, towards pictures of their goals."""
+    return Control(planner_of(planning, cost), method, goal, ids, every=planning.every, hold=planning.hold)

@@ -1,0 +1,55 @@
+"""Recipes for TwoRooms: a world model on a laptop in minutes, from pixels and actions alone."""
+
+from jepakit.methods import EBJEPAWorldConfig
+from jepakit.nn.framenet import FrameNetConfig
+from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
+from jepakit.recipes.config import CostLearning, Planning, WorldData, WorldRecipe
+from jepakit.training import TrainingConfig
+from jepakit.views import Preprocess
+from jepakit.worlds import TwoRooms, Wandering
+
+_REACH = (1.4, 1.4)
+"""Largest action that is planned, per axis: what wandering has shown the model, its longest step being 1.8."""
+
+
+def _recipe(name: str, layout: str, dim: int, num_steps: int) -> WorldRecipe:
+    return WorldRecipe(
+        recipe=name,
+        method=EBJEPAWorldConfig(
+            encoder=FrameNetConfig(dim=dim),
+            preprocess=Preprocess(image_size=65, channels=2, mean=(0.0026, 0.0989), std=(0.0369, 0.2986)),
+            dynamics=ResidualDynamicsConfig(hidden_dim=256, depth=2),
+            action_low=(-_REACH[0], -_REACH[1]),
+            action_high=_REACH,
+            frame_skip=4,
+            rollout_steps=4,
+            variance_weight=8.0,
+            covariance_weight=4.0,
+            slowness_weight=6.0,
+            inverse_weight=5.0,
+            inverse_gaps=(1, 4),
+        ),
+        data=WorldData(world=TwoRooms(layout), behaviour=Wandering(), num_frames=6),
+        training=TrainingConfig(
+            num_steps=num_steps,
+            batch_size=96,
+            learning_rate=3e-3,
+            warmup_steps=50,
+            weight_decay=1e-5,
+            clip_norm=2.0,
+            precision="fp32",
+            log_every=50,
+            health_every=num_steps // 4,
+        ),
+        planning=Planning(learned=CostLearning(), distance_weight=2.0),
+    )
+
+
+def two_rooms_fixed() -> WorldRecipe:
+    """Learn TwoRooms with the wall in its place: minutes on a laptop."""
+    return _recipe("two-rooms-fixed", "fixed", dim=64, num_steps=2400)
+
+
+def two_rooms_random() -> WorldRecipe:
+    """Learn TwoRooms with wall and door anywhere: half an hour on a laptop."""
+    return _recipe("two-rooms-random", "random", dim=128, num_steps=12000)
