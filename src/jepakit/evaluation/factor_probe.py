@@ -61,8 +61,8 @@ def fit_factors(
     if not varying:
         raise UserError(f"None of the factors {', '.join(factors)} varies, so there is nothing for a probe to read.")
     scaler = Scaler.standardising(flat)
-    ids = torch.arange(num_features, device=z.device)
-    drawn = Stream(seed, "factor-probe").normal(0, ids, flat.shape[1] + 1).T
+    inputs, one = flat.shape[1] + 1, torch.zeros(1, dtype=torch.long, device=z.device)
+    drawn = Stream(seed, "factor-probe").normal(0, one, inputs * num_features).view(inputs, num_features)
     drawn = drawn / flat.shape[1] ** 0.5
     x = features_of(scaler(flat), drawn).double()
     mean = x.mean(dim=0)

@@ -127,8 +127,8 @@ def placed(states: Any, factors: Mapping[str, Float[Tensor, "b _"]]) -> Any:
     changed = _placed(states, left)
     if left:
         raise UserError(
-            f"States of {type(states).__name__} have no field {', nor a field '.join(left)}; only a factor with the name "
-            "of a field can take its place."
+            f"States of {type(states).__name__} have no field {', nor a field '.join(left)}; only a factor with the "
+            "name of a field can take its place."
         )
     return changed
 
