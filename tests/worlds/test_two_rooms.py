@@ -153,3 +153,47 @@ def test_a_picture_is_the_published_formula() -> None:
 def test_an_unknown_layout_is_refused() -> None:
     with pytest.raises(UserError, match="fixed or random, not 'maze'"):
         TwoRooms("maze")
+
+
+def way(*places: tuple[float, float]) -> float:
+    start, goal = (room(*place) for place in places)
+    return float(FIXED.way(start, goal))
+
+
+def test_the_way_is_straight_in_a_room_and_bends_round_the_doors_corners() -> None:
+    assert way((10, 10), (20, 10)) == 10
+    assert way((10, 50), (30, 50)) == 20
+    assert way((30, 18), (40, 18)) == pytest.approx(10)  # straight through the door
+    assert way((25, 50), (39, 50)) == pytest.approx(2 * math.hypot(6, 28) + 2, abs=1e-4)  # under both lower corners
+    assert way((31, 4), (36, 17)) == pytest.approx(10 + math.hypot(5, 3), abs=1e-4)  # along the wall, one corner
+    assert way((31, 4), (33, 50)) == pytest.approx(10 + math.hypot(2, 8) + 28, abs=1e-4)  # from one to the other
+    assert way((32, 18), (32, 20)) == 2  # within the door
+    assert way((32, 21), (33, 40)) == pytest.approx(math.hypot(1, 1) + 18, abs=1e-4)  # out of it
+
+
+def test_a_place_inside_the_wall_counts_as_its_nearer_side() -> None:
+    assert way((31.4, 50), (10, 50)) == way((31, 50), (10, 50)) == 21
+    assert way((32.6, 50), (40, 50)) == way((33, 50), (40, 50)) == 7
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=8, deadline=None)
+def test_no_way_through_the_door_is_shorter(seed: int) -> None:
+    world = TwoRooms("random", seed=seed)
+    one, other = world.start(torch.arange(20)), world.start(torch.arange(20, 40))
+    goal = one.at(other.position)
+    goal = goal.at(torch.where(in_wall(goal)[:, None], goal.position + 3, goal.position))
+    found, back = world.way(one, goal), world.way(goal, one)
+    torch.testing.assert_close(found, back)
+    assert bool((found >= world.distance(one, goal) - 1e-3).all())
+    rows = torch.linspace(-4, 4, 81)
+    left, right = one.wall_x - 1.0, one.wall_x + 1.0
+    for index in range(20):
+        places = torch.stack((one.position[index], goal.position[index]))
+        near, far = places[places[:, 0].argsort()]
+        if near[0] < left[index] and far[0] > right[index]:
+            first = torch.stack((left[index].expand(81), one.door_y[index] + rows), dim=1)
+            last = torch.stack((right[index].expand(81), one.door_y[index] + rows), dim=1)
+            tried = (first - near).norm(dim=1)[:, None] + (last - far).norm(dim=1) + torch.cdist(first, last)
+            assert float(found[index]) == pytest.approx(float(tried.min()), abs=0.02)
+            assert float(found[index]) <= float(tried.min()) + 1e-3

@@ -8,6 +8,9 @@ from jepakit.evaluation.arms import pixels_arm as pixels_arm
 from jepakit.evaluation.attentive import AttentiveConfig as AttentiveConfig
 from jepakit.evaluation.attentive import AttentiveProbe as AttentiveProbe
 from jepakit.evaluation.attentive import fit_attentive as fit_attentive
+from jepakit.evaluation.diagnosis import Case as Case
+from jepakit.evaluation.diagnosis import Diagnosis as Diagnosis
+from jepakit.evaluation.diagnosis import diagnose as diagnose
 from jepakit.evaluation.features import Scaler as Scaler
 from jepakit.evaluation.features import extract as extract
 from jepakit.evaluation.features import pixels as pixels
@@ -24,6 +27,7 @@ from jepakit.evaluation.kshot import kshot_correct as kshot_correct
 from jepakit.evaluation.linear import LinearProbe as LinearProbe
 from jepakit.evaluation.linear import fit_logistic as fit_logistic
 from jepakit.evaluation.linear import fit_ridge as fit_ridge
+from jepakit.evaluation.paired_shares import paired_shares as paired_shares
 from jepakit.evaluation.probes import EvaluationConfig as EvaluationConfig
 from jepakit.evaluation.robustness import RobustnessCurve as RobustnessCurve
 from jepakit.evaluation.robustness import robustness_curves as robustness_curves

@@ -56,8 +56,22 @@ def wilson(num_correct: int, num_total: int, level: float = LEVEL) -> Interval:
     """
     if num_total < 1 or not 0 <= num_correct <= num_total:
         raise UserError(f"An accuracy needs 0 <= correct <= total and total > 0, got {num_correct} of {num_total}.")
+    return bounded(num_correct / num_total, num_total, level)
+
+
+def bounded(p: float, n: int, level: float = LEVEL) -> Interval:
+    """Return the mean `p` of `n` values in [0, 1] with Wilson's interval, which never has width zero.
+
+    Such values vary no more than yes and no of the same mean do, so it is too wide rather than too narrow.
+
+    Raises:
+        UserError: If there are no values, or their mean is outside [0, 1].
+
+    Source: as `wilson`. Deviations: for values between 0 and 1 besides these two.
+    """
+    if n < 1 or not 0.0 <= p <= 1.0:
+        raise UserError(f"A mean of values in [0, 1] needs at least one of them, got {p} over {n}.")
     z = NormalDist().inv_cdf(0.5 + level / 2)
-    p, n = num_correct / num_total, num_total
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     return Interval(p, min(p, max(0.0, centre - half)), max(p, min(1.0, centre + half)), n, "test items")

@@ -146,6 +146,10 @@ class TwoRooms:
         """Return how far dots are from their goals in pixels, as the crow flies."""
         return (state.position - goal.position).norm(dim=1)
 
+    def way(self, state: TwoRoomsState, goal: TwoRoomsState) -> Float[Tensor, " b"]:
+        """Return how far dots are from their goals in pixels, walking: through the door where a wall is between."""
+        return shortest_way(out_of_wall(state), out_of_wall(state.at(goal.position)), state)
+
     def reached(self, state: TwoRoomsState, goal: TwoRoomsState) -> Bool[Tensor, " b"]:
         """Return whether a dot is within EB-JEPA's 4.5 pixels of its goal."""
         return self.distance(state, goal) < NEAR
@@ -230,3 +234,51 @@ def stay_in_room(touched: TwoRoomsState, position: Float[Tensor, "b 2"]) -> Floa
     x = torch.where(left, torch.minimum(x, touched.wall_x - nearest), x)
     x = torch.where(right, torch.maximum(x, touched.wall_x + nearest), x)
     return torch.stack((x, y), dim=1)
+
+
+def out_of_wall(state: TwoRoomsState) -> Float[Tensor, "b 2"]:
+    """Return where dots are, a place inside the wall counting as the nearer side of it."""
+    x, y = state.position.unbind(1)
+    side = state.wall_x + torch.where(x < state.wall_x, -HALF_WALL, HALF_WALL)
+    return torch.stack((torch.where(in_wall(state), side, x), y), dim=1)
+
+
+def shortest_way(start: Float[Tensor, "b 2"], end: Float[Tensor, "b 2"], rooms: TwoRoomsState) -> Float[Tensor, " b"]:
+    """Return the length of the shortest way between places outside the wall.
+
+    It is a taut string through both ends of the door: each is passed at one of its two corners, or on the straight line
+    between what lies before and after. The shortest of these nine that stays inside the door is the way.
+    """
+    is_left = start[:, :1] <= end[:, :1]
+    left, right = torch.where(is_left, start, end), torch.where(is_left, end, start)
+    low, high = rooms.wall_x - HALF_WALL, rooms.wall_x + HALF_WALL
+    is_one_room = (right[:, 0] <= low) | (left[:, 0] >= high)
+    first, last = (torch.minimum(torch.maximum(edge, left[:, 0]), right[:, 0]) for edge in (low, high))
+    corners = torch.stack((rooms.door_y - HALF_DOOR, rooms.door_y + HALF_DOOR), dim=1).to(start)  # (b, 2)
+    passed = [torch.stack((edge[:, None].expand(-1, 2), corners), dim=-1) for edge in (first, last)]
+    lengths = [_length(left, right)]
+    is_inside = [_rows_inside(left, right, first, rooms) & _rows_inside(left, right, last, rooms)]
+    for one in range(2):
+        near, far = passed[0][:, one], passed[1][:, one]
+        lengths += [_length(left, near, right), _length(left, far, right)]
+        is_inside += [_rows_inside(near, right, last, rooms), _rows_inside(left, far, first, rooms)]
+        for other in range(2):
+            lengths.append(_length(left, near, passed[1][:, other], right))
+            is_inside.append(torch.ones_like(is_one_room))
+    through = torch.where(torch.stack(is_inside), torch.stack(lengths), torch.inf).amin(dim=0)
+    return torch.where(is_one_room, lengths[0], through)
+
+
+def _length(*places: Float[Tensor, "b 2"]) -> Float[Tensor, " b"]:
+    """Return the length of the way along places."""
+    way = torch.stack(places, dim=1)
+    return torch.linalg.vector_norm(way.diff(dim=1), dim=-1).sum(dim=1)
+
+
+def _rows_inside(
+    start: Float[Tensor, "b 2"], end: Float[Tensor, "b 2"], column: Float[Tensor, " b"], rooms: TwoRoomsState
+) -> Bool[Tensor, " b"]:
+    """Return whether a straight line is between the door's posts where it meets a column."""
+    (x, y), (dx, dy) = start.unbind(1), (end - start).unbind(1)
+    share = torch.where(dx == 0, 0.0, (column - x) / torch.where(dx == 0, 1.0, dx))
+    return (y + share * dy - rooms.door_y).abs() <= HALF_DOOR + 1e-4
