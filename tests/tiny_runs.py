@@ -13,7 +13,10 @@ from jepakit.commands import scoring
 from jepakit.data import Digits
 from jepakit.evaluation import EvaluationConfig
 from jepakit.nn import ResNetConfig, ViTConfig
-from jepakit.recipes import ImageData, ImageRecipe, find_recipe
+from jepakit.nn.framenet import FrameNetConfig
+from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
+from jepakit.recipes import ImageData, ImageRecipe, WorldRecipe, find_recipe
+from jepakit.recipes.config import CostLearning
 
 CONV = ResNetConfig(num_blocks=(1, 1), width=8, in_channels=1)
 VIT = ViTConfig(image_size=8, patch_size=2, dim=16, depth=1, num_heads=2, in_channels=1)
@@ -40,6 +43,28 @@ def tiny(
         method=method,
         data=data or replace(recipe.data, num_health=24),
         training=replace(recipe.training, **(rhythm | pace | settings | training)),
+        seed=seed,
+    )
+
+
+def tiny_world(name: str = "two-rooms-fixed", *, seed: int = 0, **training: Any) -> WorldRecipe:
+    """Return a recipe of TwoRooms with a small network, four steps and a short search."""
+    recipe: Any = find_recipe(name)()
+    method = replace(
+        recipe.method,
+        encoder=FrameNetConfig(patch_size=16, width=8, dim=16),
+        dynamics=ResidualDynamicsConfig(hidden_dim=16, depth=1),
+        inverse_dim=8,
+    )
+    learned = CostLearning(num_trajectories=4, num_frames=6, num_steps=3, hidden_dim=8)
+    search = {"horizon": 3, "num_samples": 6, "num_elites": 2, "num_iterations": 2, "num_steps": 20}
+    rhythm = {"num_steps": 4, "batch_size": 6, "warmup_steps": 1, "health_every": 0, "log_every": 2, "device": "cpu"}
+    return replace(
+        recipe,
+        method=method,
+        data=replace(recipe.data, num_health=24),
+        training=replace(recipe.training, **(rhythm | training)),
+        planning=replace(recipe.planning, learned=learned, **search),
         seed=seed,
     )
 

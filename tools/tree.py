@@ -15,7 +15,20 @@ MARK = "<!-- tree -->"
 # Bottom up, as the house is built; a room that is missing here comes last, in alphabetical order.
 FLOORS = (
     *("types.py", "nearest.py", "random.py", "collectives.py", "nn", "masking", "views", "objectives", "storage"),
-    *("health", "jepa.py", "methods", "data", "training", "evaluation", "hub", "report", "recipes", "commands"),
+    *(
+        "health",
+        "jepa.py",
+        "methods",
+        "data",
+        "worlds",
+        "training",
+        "evaluation",
+        "planning",
+        "hub",
+        "report",
+        "recipes",
+        "commands",
+    ),
     *("estimator.py", "cli.py", "__main__.py", "__init__.py"),
 )
 _OTHERS = {

@@ -398,8 +398,11 @@ def _demo(arguments: list[str]) -> int:
         ("raw_pixels_5shot", "raw pixels"),
         ("random_init_5shot", "random init"),
     ):
-        say(f"  {words:12} {image[name]['value']:.1%} of test digits right with 5 labels a class")
-    say(f"Summary: {result.summary_path}\nReport:  {result.report_path}")
+        say(f"  {words:13} {image[name]['value']:.1%} of test digits right with 5 labels a class")
+    world = result.summary["world"]
+    for name, words in (("success", "JEPA"), ("random_policy", "random policy")):
+        say(f"  {words:13} {world[name]['value']:.1%} of {world[name]['n']} goals in the other room reached")
+    say(f"Summary: {result.summary_path}\nReports: {' and '.join(map(str, result.report_paths))}")
     return 0
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_runs import quick_rule, quick_scoring, tiny
+from tiny_runs import quick_rule, quick_scoring, tiny, tiny_world
 
 from jepakit.commands import demo, demonstration
 from jepakit.commands.demonstration import five_shot_summary
@@ -18,16 +18,25 @@ def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "demo"
     with pytest.MonkeyPatch.context() as patch, quick_scoring(quick_rule):
         patch.setattr(demonstration, "digits_transform", lambda: tiny(num_steps=40, warmup_steps=10))
+        patch.setattr(demonstration, "two_rooms_fixed", lambda: tiny_world(num_steps=20))
         result = demo(folder, quick=True)
-    assert (result.summary_path, result.report_path) == (folder / "summary.json", folder / "report.html")
+    assert result.summary_path == folder / "summary.json"
+    assert result.report_paths == (folder / "report.html", folder / "world" / "report.html")
+    assert all(path.is_file() for path in result.report_paths)
     assert result.summary == json.loads(result.summary_path.read_text())
     return folder
 
 
 def test_the_summary_has_its_documented_form(demo_folder: Path) -> None:
     summary = json.loads((demo_folder / "summary.json").read_text())
-    assert summary.keys() == {"image"}
-    image = summary["image"]
+    assert summary.keys() == {"image", "world"}
+    image, world = summary["image"], summary["world"]
+    assert world.keys() == {"success", "random_policy", "seconds"}
+    for name in ("success", "random_policy"):
+        assert world[name].keys() == {"value", "low", "high", "n"}
+        assert 0 <= world[name]["low"] <= world[name]["value"] <= world[name]["high"] <= 1
+        assert world[name]["n"] == 10
+    assert world["seconds"] > 0
     assert image.keys() == {"linear_5shot", "random_init_5shot", "raw_pixels_5shot", "seconds"}
     for name, record in image.items():
         if name != "seconds":
@@ -53,6 +62,15 @@ def test_the_summary_is_of_the_test_split_and_of_this_training(demo_folder: Path
     assert image["seconds"] >= evaluation["seconds"]
 
 
+def test_the_world_is_scored_on_the_test_manifest(demo_folder: Path) -> None:
+    record = json.loads((demo_folder / "world" / "evaluation.json").read_text())
+    assert (record["kind"], record["step"]) == ("world", 2)
+    assert (record["protocol"]["split"], record["protocol"]["manifest"]) == ("test", "two-rooms-fixed-test")
+    ends = {arm["arm"]: arm["ends"]["value"] for arm in record["arms"]}
+    world = json.loads((demo_folder / "summary.json").read_text())["world"]
+    assert (world["success"]["value"], world["random_policy"]["value"]) == (ends["jepa"], ends["random policy"])
+
+
 def test_the_report_shows_the_demo(demo_folder: Path) -> None:
     page = (demo_folder / "report.html").read_text()
     assert "539 images of the test split" in page
@@ -64,11 +82,14 @@ def test_a_second_call_reads_what_the_first_one_left(demo_folder: Path, monkeypa
         raise AssertionError("scored twice")
 
     monkeypatch.setattr(demonstration, "digits_transform", lambda: tiny(num_steps=40, warmup_steps=10))
+    monkeypatch.setattr(demonstration, "two_rooms_fixed", lambda: tiny_world(num_steps=20))
     monkeypatch.setattr("jepakit.commands.running.evaluate_method", refuse)
+    monkeypatch.setattr("jepakit.commands.running.score_world", refuse)
     before = json.loads((demo_folder / "summary.json").read_text())
     again = demo(demo_folder, quick=True).summary
     for name in ("linear_5shot", "random_init_5shot", "raw_pixels_5shot"):
         assert again["image"][name] == before["image"][name]
+    assert again["world"]["success"] == before["world"]["success"]
     assert len((demo_folder / "final-records.jsonl").read_text().splitlines()) == 1
 
 

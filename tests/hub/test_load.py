@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from small_methods import CONFIGS, build
+from small_worlds import WORLDS
 
 from jepakit.hub import METHOD_CONFIGS, build_method, load
 from jepakit.storage import Run, config_to_dict
@@ -55,8 +56,9 @@ def test_a_saved_method_is_loaded_without_naming_its_class(name: str, tmp_path: 
 
 
 def test_every_method_has_its_row_in_the_table() -> None:
-    assert {type(config).__name__ for config in CONFIGS.values()} == METHOD_CONFIGS.keys()
-    for config in CONFIGS.values():
+    configs = [*CONFIGS.values(), *WORLDS.values()]
+    assert {type(config).__name__ for config in configs} == METHOD_CONFIGS.keys()
+    for config in configs:
         assert build_method(config_to_dict(config), seed=3, num_steps=7).config == config
 
 

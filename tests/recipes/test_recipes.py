@@ -12,12 +12,13 @@ from torch import nn
 
 from jepakit.hub import build_method
 from jepakit.nn import Linear
-from jepakit.recipes import RECIPES, ImageRecipe, find_recipe
+from jepakit.recipes import RECIPES, ImageRecipe, WorldRecipe, find_recipe
 from jepakit.storage import config_from_dict, config_to_dict
 from jepakit.types import ImageBatch, UserError
 
 PUBLISHED = ("cifar10-ebjepa", "ijepa-vith14", "ijepa-vitg16", "lejepa-vitl14")
-SMALL = tuple(name for name in RECIPES if name not in PUBLISHED)
+WORLDS = ("two-rooms-fixed", "two-rooms-random")
+SMALL = tuple(name for name in RECIPES if name not in PUBLISHED + WORLDS)
 
 
 def on_meta(name: str) -> Any:
@@ -36,7 +37,7 @@ def test_a_recipe_carries_its_name_and_survives_json(name: str) -> None:
     recipe = RECIPES[name]()
     assert recipe.recipe == name
     text = json.dumps(config_to_dict(recipe), allow_nan=False)
-    assert config_from_dict(ImageRecipe, json.loads(text)) == recipe
+    assert config_from_dict(WorldRecipe if name in WORLDS else ImageRecipe, json.loads(text)) == recipe
     assert RECIPES[name].__doc__
 
 
@@ -246,5 +247,5 @@ def test_a_file_without_that_recipe_is_one_sentence(tmp_path: Path, name: str, s
 
 def test_a_function_that_returns_no_recipe_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(OWN)
-    with pytest.raises(UserError, match=r"nothing of .* must return an ImageRecipe, got int"):
+    with pytest.raises(UserError, match=r"nothing of .* must return an ImageRecipe or a WorldRecipe, got int"):
         find_recipe(f"{tmp_path}/own.py:nothing")()

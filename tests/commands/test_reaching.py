@@ -1,0 +1,138 @@
+"""A run in a world trains, learns its cost, reaches for goals, resumes, and refuses what makes no sense."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_runs import tiny, tiny_world
+
+import jepakit
+from jepakit import cli
+from jepakit.commands import evaluate, evaluate_reaching, plan, train
+from jepakit.planning import CEM, LatentDistance
+from jepakit.planning.costs import WeightedSum
+from jepakit.recipes import find_recipe
+from jepakit.recipes.config import WorldRecipe
+from jepakit.recipes.episodes import evaluate_world
+from jepakit.recipes.feeds import learning_world
+from jepakit.recipes.reaching import embedded_trajectories, read_cost
+from jepakit.storage import Run, config_from_dict, config_to_dict
+from jepakit.types import UserError
+
+
+@pytest.fixture(scope="module")
+def world_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world") / "run"
+    patch = pytest.MonkeyPatch()
+    with patch.context() as few:
+        few.setattr("jepakit.commands.reaching.evaluate_world", _few_episodes)
+        train(tiny_world(), folder)
+    return folder
+
+
+def _few_episodes(*given, **told):  # type: ignore[no-untyped-def]
+    return evaluate_world(*given, **(told | {"num_episodes": told["num_episodes"] or 4}))
+
+
+def test_training_ends_with_goals_reached_beside_floors(world_run: Path) -> None:
+    record = json.loads((world_run / "evaluation.json").read_text())
+    assert [arm["arm"] for arm in record["arms"]] == ["jepa", "random policy", "straight line"]
+    assert [arm["uses_labels"] for arm in record["arms"]] == [False, False, True]
+    assert record["protocol"]["manifest"] == "two-rooms-fixed-dev"
+    assert (record["checkpoint"], record["step"]) == ("last", 4)
+    assert {gain["against"] for gain in record["gains"]} == {"random policy", "straight line"}
+    assert (world_run / "report.html").is_file()
+
+
+def test_the_straight_line_reaches_goals_that_it_sees_through_the_door(world_run: Path) -> None:
+    record = evaluate_reaching(world_run, episodes=60)
+    line = next(arm for arm in record["arms"] if arm["arm"] == "straight line")
+    assert 0.0 < line["ends"]["value"] < 0.6  # the door is 9 of 57 rows high
+    assert record["arms"][1]["ends"]["value"] < 0.1
+
+
+def test_a_run_in_a_world_is_loaded_and_planned_with(world_run: Path) -> None:
+    model = jepakit.load(world_run)
+    world = tiny_world().data.world
+    start, goal = world.task(torch.arange(2))
+    found = CEM(horizon=4, num_samples=8, num_elites=2)(model, world.render(start), world.render(goal))
+    assert found.actions.shape == (2, 4, 2)
+    episodes = plan(world_run, episodes=2, first=5)
+    assert [one.episode for one in episodes] == [5, 6]
+    assert len(episodes[0].distance) == 21
+    far = world.distance(*world.task(torch.tensor([5, 6])))
+    torch.testing.assert_close(torch.tensor([one.distance[0] for one in episodes]), far)
+
+
+def test_a_second_call_does_nothing_twice(world_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jepakit.commands.running.score_world", None)
+    monkeypatch.setattr("jepakit.commands.running.learn_cost", None)
+    assert train(tiny_world(), world_run).result.step == 4
+
+
+def test_the_learned_cost_is_kept_with_the_run(world_run: Path, tmp_path: Path) -> None:
+    cost = read_cost(tiny_world().planning, Run(world_run))
+    assert isinstance(cost, WeightedSum)
+    planning = replace(tiny_world().planning, learned=None)
+    assert isinstance(read_cost(planning, Run(world_run)), LatentDistance)
+    with pytest.raises(UserError, match="no learned cost yet"):
+        read_cost(tiny_world().planning, Run(tmp_path))
+
+
+def test_each_seed_wanders_elsewhere_and_the_cost_is_learned_on_what_was_held_out() -> None:
+    one, two = (learning_world(tiny_world(seed=seed)) for seed in (0, 1))
+    assert (one.seed, two.seed) == (0, 1)
+    recipe = tiny_world()
+    method = recipe.method.build(seed=0, num_steps=1).eval()
+    z = embedded_trajectories(method, recipe, 3, 6)
+    assert z.shape == (3, 6, 16)
+    assert not torch.equal(z, embedded_trajectories(method, recipe, 3, 6, first=0))
+
+
+def test_recipes_of_worlds_survive_their_file() -> None:
+    for name in ("two-rooms-fixed", "two-rooms-random"):
+        recipe = find_recipe(name)()
+        assert config_from_dict(WorldRecipe, json.loads(json.dumps(config_to_dict(recipe)))) == recipe
+
+
+def test_commands_are_told_apart_by_what_a_run_learned(
+    world_run: Path, tiny_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UserError, match="reaching goals"):
+        evaluate(world_run)
+    with pytest.raises(UserError, match="nothing to act in"):
+        plan(tiny_run)
+    with pytest.raises(UserError, match="at least 1"):
+        plan(world_run, episodes=0)
+    assert cli.run(["plan", str(world_run), "--episodes", "1"]) == 0
+    assert "from its goal at the start" in capsys.readouterr().out
+    assert cli.run(["evaluate", str(world_run), "--episodes", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 episodes of two-rooms-fixed-dev" in shown
+    assert "(told the places)" in shown
+    assert cli.run(["evaluate", str(world_run), "--episodes", "201"]) == 2
+    assert "1 to 200 episodes" in capsys.readouterr().err
+
+
+def test_actions_held_for_parts_of_a_block_are_refused() -> None:
+    with pytest.raises(UserError, match="must fill whole blocks"):
+        replace(tiny_world(), planning=replace(tiny_world().planning, hold=6))
+
+
+def test_the_estimator_takes_recipes_of_images_alone() -> None:
+    with pytest.raises(UserError, match="takes those of images"):
+        jepakit.JEPATransformer(recipe="two-rooms-fixed").fit(torch.zeros(4, 8, 8, dtype=torch.uint8).numpy())
+
+
+def test_a_stopped_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    whole = train(tiny_world(save_every_s=0.0), tmp_path / "whole").method.state_dict()
+    _ = tiny  # images have their own test of this
+    run = Run(tmp_path / "cut")
+    monkey = pytest.MonkeyPatch()
+    with monkey.context() as patch:
+        patch.setattr("jepakit.worlds.stream.AHEAD", 1)
+        again = train(tiny_world(save_every_s=0.0), run.path).method.state_dict()
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, again[name]), name
