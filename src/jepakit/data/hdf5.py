@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int, UInt8
+from numpy.typing import NDArray
 from torch import Tensor
 
 from jepakit.data.recording import Recording
@@ -107,10 +108,10 @@ class HDF5Frames:
         return {**self.__dict__, "_opened": {}}
 
 
-def picked(pictures: Any, rows: list[int]) -> np.ndarray[Any, Any]:
+def picked(pictures: Any, rows: list[int]) -> NDArray[np.uint8]:
     """Return the rows of a clip, which lie the same number of rows apart."""
     apart = rows[1] - rows[0] if len(rows) > 1 else 1
-    found: np.ndarray[Any, Any] = pictures[rows[0] : rows[-1] + 1 : apart]
+    found: NDArray[np.uint8] = pictures[rows[0] : rows[-1] + 1 : apart]
     return found
 
 

@@ -2,12 +2,12 @@
 
     meta/info.json           version, pictures a second, and the features: which columns there are, of which kind
     data/.../*.parquet       a row for each frame: action, observation.state, episode_index, frame_index
-    videos/.../*.mp4         pictures, in version 2 a file for each episode and camera, in version 3 many episodes a file
+    videos/.../*.mp4         pictures: in version 2 a file for each episode and camera, in version 3 many episodes each
     meta/episodes/*/*.parquet    version 3: in which video an episode is, and from which second on
 
-Pictures kept as images in the tables are read too. The action of a row is what was done at its frame. Source: LeRobot's
-documentation of its dataset format. Deviations: paths are those that LeRobot itself writes, whatever the templates in
-info.json say: no text of a foreign file decides which files are opened.
+Pictures kept as images in the tables are read too, their encoded bytes held in memory. The action of a row is what was
+done at its frame. Source: LeRobot's documentation of its dataset format. Deviations: paths are those that LeRobot
+itself writes, whatever the templates in info.json say: no text of a foreign file decides which files are opened.
 """
 
 import re
@@ -114,7 +114,8 @@ class EncodedFrames:
     def _one(self, row: int) -> UInt8[Tensor, "c h w"]:
         content = self.pictures[row]
         content = content.get("bytes") if isinstance(content, dict) else content
-        require(isinstance(content, bytes), f"{self.name}: row {row} holds no image.")
+        if not isinstance(content, bytes):
+            raise UserError(f"{self.name}: row {row} holds no image.")
         try:
             picture = np.array(open_image(content, f"row {row}").convert("RGB"))
         except (Unreadable, OSError) as error:

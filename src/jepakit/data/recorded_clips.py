@@ -50,8 +50,8 @@ class RecordedClips:
         if len(self.starts) < self.batch_size:
             raise UserError(
                 f"{self.recording.name} holds {len(self.starts)} clips of {self.num_frames} frames with "
-                f"frame_skip={self.frame_skip}, fewer than a batch of {self.batch_size}; use shorter clips or a smaller "
-                "batch."
+                f"frame_skip={self.frame_skip}, fewer than a batch of {self.batch_size}; use shorter clips or a "
+                "smaller batch."
             )
 
     @cached_property

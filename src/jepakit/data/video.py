@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int, UInt8
+from numpy.typing import NDArray
 from torch import Tensor
 
 from jepakit.types import UserError, require
@@ -44,7 +45,7 @@ class VideoFrames:
         return torch.from_numpy(np.stack(clips)).permute(0, 1, 4, 2, 3).contiguous()
 
 
-def pictures_of(path: Path, numbers: list[int], fps: float) -> np.ndarray[Any, Any]:
+def pictures_of(path: Path, numbers: list[int], fps: float) -> NDArray[np.uint8]:
     """Return the pictures of a video with these ascending numbers, as uint8 (t h w c).
 
     Raises:
@@ -66,7 +67,7 @@ def pictures_of(path: Path, numbers: list[int], fps: float) -> np.ndarray[Any, A
     return np.stack([found[number] for number in numbers])
 
 
-def _decoded(container: Any, numbers: list[int], fps: float) -> dict[int, np.ndarray[Any, Any]]:
+def _decoded(container: Any, numbers: list[int], fps: float) -> dict[int, NDArray[np.uint8]]:
     """Decode from the key frame before the first number to the last number."""
     stream = container.streams.video[0]
     base, begin = stream.time_base or Fraction(1, 1000), stream.start_time or 0

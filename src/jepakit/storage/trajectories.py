@@ -9,6 +9,7 @@ A reader maps the frames and touches only those of its clips, so the set may be 
 under its name when all of it is on the disk: a kill leaves nothing, or a hidden folder that ends in `.part`.
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -31,6 +32,8 @@ from jepakit.types import UserError, require
 FORMAT = "jepakit trajectories"
 VERSION = 1
 INDEX = "index.json"
+RANKS = {"frames": 3, "action": 1, "proprio": 1}
+"""Axes of a row of each array."""
 _CHECKED_AT_ONCE = 2**24  # bytes
 
 
@@ -91,10 +94,11 @@ def write_trajectories(
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     try:
-        writer = _Writer(temporary, num_choices, dict(description or {}))
-        for episode in episodes:
-            writer.append(episode)
-        writer.finish()
+        with contextlib.ExitStack() as files:
+            writer = _Writer(temporary, files, num_choices, dict(description or {}))
+            for episode in episodes:
+                writer.append(episode)
+            writer.finish()
         temporary.chmod(0o755)
         temporary.rename(path)
     except OSError as error:
@@ -109,8 +113,9 @@ def write_trajectories(
 class _Writer:
     """Append episodes to the files of one folder."""
 
-    def __init__(self, folder: Path, num_choices: int, description: dict[str, Any]):
+    def __init__(self, folder: Path, opened: contextlib.ExitStack, num_choices: int, description: dict[str, Any]):
         self.folder = folder
+        self.opened = opened
         self.head = {"format": FORMAT, "version": VERSION, "num_choices": num_choices}
         self.description = description
         self.lengths: list[int] = []
@@ -141,7 +146,7 @@ class _Writer:
 
     def _write(self, name: str, array: Tensor) -> None:
         if name not in self.files:
-            self.files[name] = (self.folder / f"{name}.bin").open("wb")
+            self.files[name] = self.opened.enter_context((self.folder / f"{name}.bin").open("wb"))
         content = array.numpy().data.cast("B")
         self.files[name].write(content)
         self.checksums[name] = zlib.crc32(content, self.checksums.get(name, 0))
@@ -149,14 +154,11 @@ class _Writer:
     def finish(self) -> None:
         """Write the index and flush everything to the disk."""
         require(bool(self.lengths), "There are no episodes to write.")
-        for file in self.files.values():
-            with file:
-                file.flush()
-                os.fsync(file.fileno())
         arrays = {name: {"shape": self.shapes[name], "crc32": self.checksums[name]} for name in self.files}
         index = {**self.head, "lengths": self.lengths, "arrays": arrays, "description": self.description}
-        with (self.folder / INDEX).open("w", encoding="utf-8") as file:
-            json.dump(index, file, allow_nan=False)
+        self.files["index"] = self.opened.enter_context((self.folder / INDEX).open("wb"))
+        self.files["index"].write(json.dumps(index, allow_nan=False).encode())
+        for file in self.files.values():
             file.flush()
             os.fsync(file.fileno())
 
@@ -199,17 +201,20 @@ def _index(folder: Path) -> dict[str, Any]:
         f"{folder / INDEX} does not describe {FORMAT} of version {VERSION}.",
     )
     arrays, lengths = index.get("arrays"), index.get("lengths")
-    is_whole = isinstance(arrays, dict) and {"frames", "action"} <= arrays.keys() <= {"frames", "action", "proprio"}
+    is_whole = isinstance(arrays, dict) and {"frames", "action"} <= arrays.keys() <= RANKS.keys()
     is_whole = is_whole and isinstance(lengths, list) and all(type(num) is int and num > 1 for num in lengths)
     is_whole = is_whole and isinstance(index.get("description"), dict) and type(index.get("num_choices")) is int
-    for name, rank in (("frames", 3), ("action", 1), ("proprio", 1)) if is_whole else ():
-        entry = arrays.get(name, {"shape": [1] * rank, "crc32": 0})
-        shape = entry.get("shape") if isinstance(entry, dict) else None
-        is_whole = is_whole and isinstance(shape, list) and len(shape) == rank and type(entry.get("crc32")) is int
-        is_whole = is_whole and all(type(size) is int and size > 0 for size in shape or ())
+    is_whole = is_whole and all(_is_array(entry, RANKS[name]) for name, entry in dict(arrays or {}).items())
     require(is_whole, f"{folder / INDEX} is damaged: it does not say what its arrays hold; write it again.")
     require(bool(lengths), f"{folder} holds no episodes.")
     return index
+
+
+def _is_array(entry: Any, rank: int) -> bool:
+    """Return whether an entry of the index says what an array holds."""
+    shape = entry.get("shape") if isinstance(entry, dict) else None
+    is_shape = isinstance(shape, list) and len(shape) == rank and all(type(size) is int and size > 0 for size in shape)
+    return is_shape and type(entry.get("crc32")) is int
 
 
 def _mapped(folder: Path, name: str, num: int, shape: list[int]) -> Tensor:
