@@ -35,7 +35,7 @@ def collect(
         made = behaviour(world, some, num_steps)
         frames = made.render(world)
         over, felt = getattr(made.states, "over", None), getattr(made.states, "proprio", None)
-        ended = torch.zeros(frames.shape[:2], dtype=torch.bool) if over is None else made.of(over)
+        ended = torch.zeros(frames.shape[:2], dtype=torch.bool) if over is None else over.unflatten(0, frames.shape[:2])
         for row in range(len(some)):
             last = int(ended[row].int().argmax()) if bool(ended[row].any()) else num_steps
             if last > 0:
