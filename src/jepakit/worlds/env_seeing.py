@@ -31,7 +31,7 @@ def picture_of(
     Raises:
         UserError: It draws nothing, or the part is missing or no picture.
     """
-    picture = env.render() if part == RENDER else _part(seen, {}, part, name)
+    picture = drawn_by(env, name) if part == RENDER else _part(seen, {}, part, name)
     pixels = np.asarray(picture) if picture is not None else np.empty(0)
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
     if pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4) and pixels.shape[0] in (1, 3, 4):
@@ -48,6 +48,21 @@ def picture_of(
         kernel = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
         pixels = np.asarray(mode.resize((image_size, image_size), kernel)).reshape(image_size, image_size, -1)
     return torch.from_numpy(pixels[:, :, :3].transpose(2, 0, 1).copy())
+
+
+def drawn_by(env: gymnasium.Env[Any, Any], name: str) -> Any:
+    """Return what an environment draws.
+
+    Raises:
+        UserError: It cannot draw on this machine.
+    """
+    try:
+        return env.render()
+    except (ImportError, AttributeError, RuntimeError) as error:  # what lacking OpenGL ends in
+        raise UserError(
+            f"{name} cannot draw here ({error}); without a screen MuJoCo needs EGL (apt-get install libegl1 "
+            "libgl1-mesa-dri), or MUJOCO_GL set to what there is."
+        ) from error
 
 
 def vector_of(seen: Any, info: Mapping[str, Any], part: str | None, name: str) -> Float[Tensor, " p"]:
