@@ -36,6 +36,9 @@ class Line(gymnasium.Env[Any, Any]):
         return self._seen(), 0.0, False, self.since >= self.steps, self._info()
 
     def render(self) -> Any:
+        return self._picture()
+
+    def _picture(self) -> Any:
         picture = np.zeros((32, 32, 3), np.uint8)
         picture[:, round(self.place), 0] = 200
         return picture
@@ -44,7 +47,7 @@ class Line(gymnasium.Env[Any, Any]):
         self.closed = True
 
     def _seen(self) -> dict[str, Any]:
-        return {"place": np.array([self.place]), "pixels": self.render()}
+        return {"place": np.array([self.place]), "pixels": self._picture()}
 
     def _info(self) -> dict[str, Any]:
         return {"reached": self.place > 29.5, "speed": 0.5, "words": "none", "hole": np.nan}
