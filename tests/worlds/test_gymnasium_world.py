@@ -1,5 +1,6 @@
 """A gymnasium environment behaves as a world as far as it can, and says where it cannot."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ import torch
 from small_envs import Line
 
 from jepakit.evaluation.episodes import play
+from jepakit.planning import CEM
+from jepakit.planning.control import Control
 from jepakit.types import ClipBatch, UserError
 from jepakit.worlds import Ahead, GymnasiumWorld, Roaming, Scripted, Shown, Uniform, WithProprio, World, collect
 from jepakit.worlds.stream import ClipStream
@@ -279,3 +282,36 @@ def test_push_t_is_a_world() -> None:
     state = push.step(start, start.proprio + 30.0)
     assert (state.proprio > start.proprio).all()
     push.close()
+
+
+def test_a_planner_plays_in_an_environment() -> None:
+    class Sees:
+        """A model that knows the line: an embedding is the column of the dot."""
+
+        action_space = world().action_space
+
+        def observe(self, observation: torch.Tensor) -> Any:
+            return Held(self.encode_goal(observation))
+
+        def rollout(self, state: Any, actions: torch.Tensor) -> torch.Tensor:
+            return state.z[:, None, None] + actions.cumsum(2)[..., None, :]
+
+        def encode_goal(self, goal: torch.Tensor) -> torch.Tensor:
+            return goal[:, 0].float().sum(1).argmax(-1).float()[:, None, None]
+
+    line = world(image_size=32, goals=Shown(lambda place, id: {"place": 25.0}))
+    start, goal = line.task(IDS)
+    control = Control(CEM(horizon=3, num_samples=64, num_iterations=3), Sees(), goal.frames, IDS)
+    played = play(line, start, control, 12, lambda state: line.distance(state, goal))
+    assert (played.distance[:, 0] > 10).all() and played.ends_near(1.5).all()
+
+
+@dataclass(frozen=True)
+class Held:
+    z: torch.Tensor
+
+    def expand(self, num_samples: int) -> "Held":
+        return self
+
+    def select(self, index: torch.Tensor) -> "Held":
+        return Held(self.z[index])
