@@ -1,21 +1,30 @@
-"""Turn sources of images into typed batches whose order is a pure function of the seed and the step."""
+"""Turn sources of images, and recordings, into typed batches whose order is a pure function of seed and step."""
 
 from jepakit.data.decode import to_uint8 as to_uint8
 from jepakit.data.folder import Folder as Folder
 from jepakit.data.folder import overlooked as overlooked
+from jepakit.data.hdf5 import read_hdf5 as read_hdf5
 from jepakit.data.huggingface import HuggingFaceImages as HuggingFaceImages
 from jepakit.data.labelled import LabelledImages as LabelledImages
 from jepakit.data.labelled import read_labelled as read_labelled
+from jepakit.data.lerobot import read_lerobot as read_lerobot
 from jepakit.data.loader import Loader as Loader
 from jepakit.data.memory import Arrays as Arrays
 from jepakit.data.memory import Digits as Digits
+from jepakit.data.minari import read_minari as read_minari
 from jepakit.data.opening import open_source as open_source
 from jepakit.data.order import Order as Order
 from jepakit.data.order import split as split
 from jepakit.data.parquet import ParquetImages as ParquetImages
 from jepakit.data.reading import read_all as read_all
+from jepakit.data.recorded_clips import RecordedClips as RecordedClips
+from jepakit.data.recording import Recording as Recording
+from jepakit.data.recording import in_memory as in_memory
 from jepakit.data.source import ImageSource as ImageSource
 from jepakit.data.source import NoLabels as NoLabels
 from jepakit.data.source import Skipped as Skipped
 from jepakit.data.source import Subset as Subset
 from jepakit.data.source import Unreadable as Unreadable
+from jepakit.data.trajectory_files import open_recording as open_recording
+from jepakit.data.trajectory_files import pack_recording as pack_recording
+from jepakit.data.trajectory_files import read_compact as read_compact

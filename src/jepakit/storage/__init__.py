@@ -11,6 +11,10 @@ from jepakit.storage.config import differences as differences
 from jepakit.storage.run import Run as Run
 from jepakit.storage.tensors import load_tensors as load_tensors
 from jepakit.storage.tensors import save_tensors as save_tensors
+from jepakit.storage.trajectories import Episode as Episode
+from jepakit.storage.trajectories import check_frames as check_frames
+from jepakit.storage.trajectories import read_trajectories as read_trajectories
+from jepakit.storage.trajectories import write_trajectories as write_trajectories
 from jepakit.storage.weights import load_weights as load_weights
 from jepakit.storage.weights import read_model as read_model
 from jepakit.storage.weights import save_model as save_model
