@@ -3,12 +3,12 @@
     OMP_NUM_THREADS=1 python benchmarks/surprise.py --seconds 300 --pairs 500
 
 For each kind of violation (`jepakit.worlds.violations`): P(energy of the unlawful clip > energy of its lawful pair),
-where a clip's energy is the mean over its frames of the score that `jepakit.evaluation.surprise` calibrates per horizon,
-with Wilson's interval over pairs; the same for three floors (the untrained model; the trained encoder's embeddings as
-if they did not move; pixels as if they did not change), each calibrated likewise; P(lawful clip > other ordinary clip),
-wanted within 0.4 and 0.6; and, at a false-alarm rate of 1 % a moment, the share of violations marked at their moment or
-the frame after. `alarms` is the rate at which other ordinary clips were marked. Changes of colour and noise follow, with no
-target. Clips for calibration, comparison and pairs have ids that no training reaches.
+where a clip's energy is the mean over its frames of the score that `jepakit.evaluation.surprise` calibrates per
+horizon, with Wilson's interval over pairs; the same for three floors (the untrained model; the trained encoder's
+embeddings as if they did not move; pixels as if they did not change), each calibrated likewise; P(lawful clip > other
+ordinary clip), wanted within 0.4 and 0.6; and, at a false-alarm rate of 1 % a moment, the share of violations marked at
+their moment or the frame after. `alarms` is the rate at which other ordinary clips were marked. Changes of colour and
+noise follow, with no target. Clips for calibration, comparison and pairs have ids that no training reaches.
 
 `--save FOLDER` keeps the trained models there, one folder a world, and `--load FOLDER` takes them instead of training.
 `--worlds` names some of the worlds; `--seed` another training. One line of JSON ends it.
@@ -77,7 +77,7 @@ def stream_of(case: Case, batch_size: int) -> ClipStream:
 
 
 def config_of(case: Case) -> EBJEPAWorldConfig | LeWMConfig:
-    """Return the model of a world: EB-JEPA's terms and a predictor without memory, or LeWM's with a window of frames."""
+    """Return the model of a world: EB-JEPA's with a predictor without memory, or LeWM's with a window of frames."""
     channels, size = case.setting.world.observation_space.shape[:2]
     seen = stream_of(case, 32).batch(0).frames.float().div(255.0).movedim(2, 0).flatten(1)
     common: dict[str, Any] = {

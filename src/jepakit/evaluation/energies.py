@@ -116,9 +116,17 @@ def changed(values: Float[Tensor, "b t ..."], num_horizons: int) -> Float[Tensor
 
 
 def measured(measure: Measure, clip: ClipBatch, at_once: int = 64) -> Float[Tensor, "b horizons t"]:
-    """Return the energies of many clips, measured so many at a time."""
+    """Return the energies of many clips, measured so many at a time.
+
+    Raises:
+        UserError: An energy that there should be is no finite number.
+    """
     num = -(-len(clip) // at_once)
-    return torch.cat([measure(part) for part in clip.parts(max(1, num))])
+    energy = torch.cat([measure(part) for part in clip.parts(max(1, num))])
+    is_asked = torch.ones(energy.shape[1:], dtype=torch.bool).triu(1)  # k steps ahead from frame k on
+    if not bool(energy[:, is_asked].isfinite().all()):
+        raise UserError("Some energies are no finite numbers; look for such actions in the data, or train anew.")
+    return energy
 
 
 def _device(method: Any) -> torch.device:

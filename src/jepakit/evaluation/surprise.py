@@ -130,14 +130,11 @@ def calibrate(measure: Measure, ordinary: ClipBatch, at_once: int = 64) -> Calib
         at_once: Clips measured at a time.
 
     Raises:
-        UserError: There are fewer than 2 clips, or an energy is not finite.
+        UserError: There are fewer than 2 clips, or an energy is no finite number.
     """
     if len(ordinary) < 2:
         raise UserError(f"Calibration needs at least 2 ordinary clips (at a rate of 1 %: 99), got {len(ordinary)}.")
     energy = measured(measure, ordinary, at_once)
-    asked = ~energy[0].isnan()
-    if not bool(energy[:, asked].isfinite().all()):
-        raise UserError("The model gives energies that are no finite numbers on ordinary clips; train it anew.")
     std, mean = torch.std_mean(energy, dim=0)
     std = std + 1e-6 * mean + torch.finfo(mean.dtype).tiny  # energies that are all the same, too, are divided by it
     quantile = torch.quantile(energy, energy.new_tensor(QUANTILES), dim=0)
@@ -159,7 +156,8 @@ def surprise(
         at_once: Clips, or windows of them, measured at a time.
 
     Raises:
-        UserError: The rate is no share or finer than the ordinary clips can tell, or a sequence has a single frame.
+        UserError: The rate is no share or finer than the ordinary clips can tell, a sequence has a single frame, or an
+            energy is no finite number.
     """
     require(0.0 < rate < 1.0, f"A rate of false alarms is between 0 and 1, got {rate}.")
     require(

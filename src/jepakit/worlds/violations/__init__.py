@@ -40,7 +40,9 @@ def violations_of(world: Any) -> dict[str, Maker]:
         if world.num_balls == 1 and world.screen_width:
             kinds = {"elsewhere": elsewhere, "back": back, "untimely": untimely}
     elif isinstance(world, TwoRooms):
-        kinds = {"told": told_the_opposite} | ({"wall": through_the_wall} if world.layout == "random" else {})
+        kinds = {"told": told_the_opposite}
+        if world.layout == "random":
+            kinds["wall"] = through_the_wall
     elif isinstance(world, PointMaze2D):
         kinds = {"told": told_the_opposite, "wall": through_a_wall}
     elif isinstance(world, PushDisc):

@@ -4,7 +4,7 @@ Up to where the ball is hidden both clips of a pair are the same. Then it is see
 
     elsewhere   at the other height: the rest of the clip is mirrored top to bottom
     back        on the side on which it went in: the rest is mirrored about the middle of the screen
-    untimely    too early or too late: some of the hidden frames are left out, or some are put in, half of the pairs each
+    untimely    too early or too late, half of the pairs each: some hidden frames are left out, or some are put in
 
 What it does from then on is lawful again, and every picture is. Only who remembers how the ball went in can tell. A
 mirror image changes as much from frame to frame as what it mirrors.
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from jepakit.random import Stream

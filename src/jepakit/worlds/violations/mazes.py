@@ -10,7 +10,7 @@ from torch import Tensor
 
 from jepakit.types import UserError
 from jepakit.worlds.painting import capsule
-from jepakit.worlds.point_maze import _WALL_COLOUR, BORDER, HALF_WALL, MARGIN, PointMaze2D
+from jepakit.worlds.point_maze import BORDER, HALF_WALL, MARGIN, WALL_COLOUR, PointMaze2D
 from jepakit.worlds.trajectories import Trajectories
 from jepakit.worlds.violations.pairs import Pairs, Setting, chosen, gathered, in_blocks, with_frames
 
@@ -77,6 +77,6 @@ def drawn_wall(
     """Draw walls on black as the world does."""
     scale = (world.image_size - 2 * BORDER) / world.size
     pixels = torch.arange(world.image_size).expand(len(begin), 2, -1)
-    ends = (BORDER - 0.5 + scale * place for place in (begin, end))
-    cover = capsule(pixels, *ends, HALF_WALL * scale)
-    return (_WALL_COLOUR * cover).to(torch.uint8)[:, None, None]
+    first, last = (BORDER - 0.5 + scale * place for place in (begin, end))
+    cover = capsule(pixels, first, last, HALF_WALL * scale)
+    return (WALL_COLOUR * cover).to(torch.uint8)[:, None, None]

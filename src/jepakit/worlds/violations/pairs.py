@@ -116,8 +116,10 @@ def gathered(attempt: Callable[[Int[Tensor, " b"]], Pairs | None], num: int, fir
             parts.append(part)
             since = 0
         if sum(map(len, parts)) >= num:
-            clips = [_joined([getattr(part, side) for part in parts], num) for side in ("lawful", "unlawful")]
-            return Pairs(*clips, torch.cat([part.moment for part in parts])[:num])
+            lawful, unlawful = (
+                _joined([getattr(part, side) for part in parts], num) for side in ("lawful", "unlawful")
+            )
+            return Pairs(lawful, unlawful, torch.cat([part.moment for part in parts])[:num])
     raise UserError(
         f"Only {sum(map(len, parts))} of {num} pairs came up in {tried * _AT_ONCE} trajectories; ask for longer clips "
         "(num_frames), or for frames further apart (frame_skip)."

@@ -1,7 +1,7 @@
 """Make pairs of PushDisc in which the T moves the same way: pushed by the disc, or with the disc away from it.
 
-T and actions are the same in both clips, and the disc makes the same moves, but in the unlawful one all of them somewhere
-else: nothing touches the T.
+T and actions are the same in both clips, and the disc makes the same moves, but in the unlawful one all of them
+somewhere else: nothing touches the T.
 """
 
 from dataclasses import replace
@@ -43,8 +43,8 @@ def moved_by_nothing(setting: Setting, num: int) -> Pairs:
             return None
         kept, shift = chosen(made, is_away), shift[is_away].repeat_interleave(made.num_states, dim=0)
         alone = Trajectories(replace(kept.states, agent=kept.states.agent + shift), kept.action)
-        clips = (setting.clips(each, ids[is_away]) for each in (kept, alone))
-        return Pairs(*clips, block[is_away] + 1)
+        lawful, unlawful = (setting.clips(each, ids[is_away]) for each in (kept, alone))
+        return Pairs(lawful, unlawful, block[is_away] + 1)
 
     return gathered(attempt, num, setting.first)
 

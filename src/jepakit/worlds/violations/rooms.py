@@ -45,8 +45,8 @@ def through_the_wall(setting: Setting, num: int) -> Pairs:
         kept = chosen(made, is_good)
         doors = door[is_good].repeat_interleave(kept.num_states)
         shut = Trajectories(replace(kept.states, door_y=doors), kept.action)
-        clips = (setting.clips(each, ids[is_good]) for each in (kept, shut))
-        return Pairs(*clips, block[is_good] + 1)
+        lawful, unlawful = (setting.clips(each, ids[is_good]) for each in (kept, shut))
+        return Pairs(lawful, unlawful, block[is_good] + 1)
 
     return gathered(attempt, num, setting.first)
 
@@ -57,7 +57,7 @@ def hops(made: Trajectories, frame_skip: int) -> tuple[Int[Tensor, " b"], Bool[T
     It meets nothing on its way, passes once, and is out of the wall at every frame.
     """
     position = made.of(made.states.position)
-    offset = position[..., 0] - made.of(made.states.wall_x)
+    offset = position[..., 0] - made.of(made.states.wall_x.float())
     is_free = ((position.diff(dim=1) - made.action).abs() < 1e-3).all(dim=(1, 2))
     is_clear = (offset[:, ::frame_skip].abs() > HALF_WALL + CLEARANCE).all(dim=1)
     by_block = in_blocks(offset, frame_skip)
