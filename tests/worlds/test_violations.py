@@ -18,6 +18,7 @@ from jepakit.worlds.violations.balls import RADIUS, SIDE
 from jepakit.worlds.violations.mazes import drawn_wall, passages
 from jepakit.worlds.violations.pairs import FIRST, chosen
 from jepakit.worlds.violations.pushes import first_push, shift_away
+from jepakit.worlds.violations.told import FAR
 from jepakit.worlds.wandering import Wandering
 
 SETTINGS: dict[str, Setting] = {
@@ -77,7 +78,12 @@ def test_told_pairs_differ_in_what_is_told_of_one_block_alone(name: str) -> None
     assert torch.equal(told, -pairs.lawful.action[is_block])
     went = setting.made(pairs.id)
     before = select(went.states, num * went.num_states + (pairs.moment - 1) * skip)
-    led = setting.world.render(follow(setting.world, before, told.unflatten(0, (NUM, skip))).at(skip))
+    end = follow(setting.world, before, told.unflatten(0, (NUM, skip))).at(skip)
+    real = select(went.states, num * went.num_states + pairs.moment * skip)
+    factor, far = FAR[type(setting.world)]
+    apart = setting.world.factors(end)[factor] - setting.world.factors(real)[factor]
+    assert float(apart.norm(dim=1).min()) >= far
+    led = setting.world.render(end)
     shown = pairs.lawful.frames[num, pairs.moment]
     assert int(((led.int() - shown.int()).abs() > 30).flatten(1).sum(dim=1).min()) >= 8
 
