@@ -55,3 +55,18 @@ def test_the_planners_forms_find_the_same_plan_and_their_work_is_counted() -> No
     assert [speed.frames_passed(name, args) for name in ("kept", "plain", "window")] == [5, 15, 12]
     flop = told["plain"]["gflop"] / told["kept"]["gflop"]
     assert flop == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("name", ["TwoRooms", "BouncingBalls"])
+def test_surprise_is_measured_beside_its_floors(name: str) -> None:
+    benchmark = script("benchmarks/surprise.py")
+    args = benchmark.arguments(["--quick", "--worlds", name])
+    told = benchmark.report(args)[name]
+    kinds = {"TwoRooms": {"told", "wall"}, "BouncingBalls": {"elsewhere", "back", "untimely"}}[name]
+    assert set(told["kinds"]) == kinds
+    assert set(told["looks"]) == {"colour", "noise"}
+    for row in [*told["kinds"].values(), *told["looks"].values()]:
+        assert set(row) == {"model", "untrained", "persistence", "pixels", "lawful", "found"}
+        assert all(0.0 <= value["low"] <= value["high"] <= 1.0 for value in row.values())
+    blind = [row["pixels"]["value"] for kind, row in told["kinds"].items() if kind in ("told", "wall", "elsewhere")]
+    assert blind == [0.5] * len(blind), "pixels alone cannot tell"

@@ -50,12 +50,19 @@ def _rows(package: Path) -> Iterator[tuple[str, str]]:
     """Yield (indented name, sentence) of every room and file."""
     for path in sorted(package.iterdir(), key=_place):
         if path.is_dir() and any(path.rglob("*.py")):
-            yield f"{path.name}/", first_sentence(path / "__init__.py")
-            for file in sorted(path.iterdir()):
-                if file.name != "__init__.py" and file.is_file():
-                    yield f"    {file.name}", first_sentence(file)
+            yield from _room(path, "")
         elif path.suffix == ".py":
             yield path.name, first_sentence(path)
+
+
+def _room(room: Path, indent: str) -> Iterator[tuple[str, str]]:
+    """Yield the rows of a room, its files and the rooms within it."""
+    yield f"{indent}{room.name}/", first_sentence(room / "__init__.py")
+    for path in sorted(room.iterdir()):
+        if path.is_dir() and any(path.rglob("*.py")):
+            yield from _room(path, f"{indent}    ")
+        elif path.is_file() and path.name != "__init__.py":
+            yield f"{indent}    {path.name}", first_sentence(path)
 
 
 def _place(path: Path) -> tuple[int, str]:

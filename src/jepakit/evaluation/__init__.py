@@ -11,6 +11,11 @@ from jepakit.evaluation.attentive import fit_attentive as fit_attentive
 from jepakit.evaluation.diagnosis import Case as Case
 from jepakit.evaluation.diagnosis import Diagnosis as Diagnosis
 from jepakit.evaluation.diagnosis import diagnose as diagnose
+from jepakit.evaluation.energies import foreseen as foreseen
+from jepakit.evaluation.energies import persisted as persisted
+from jepakit.evaluation.energies import pixels_changed as pixels_changed
+from jepakit.evaluation.expectation import likeness as likeness
+from jepakit.evaluation.expectation import violated as violated
 from jepakit.evaluation.features import Scaler as Scaler
 from jepakit.evaluation.features import extract as extract
 from jepakit.evaluation.features import pixels as pixels
@@ -32,6 +37,10 @@ from jepakit.evaluation.probes import EvaluationConfig as EvaluationConfig
 from jepakit.evaluation.robustness import RobustnessCurve as RobustnessCurve
 from jepakit.evaluation.robustness import robustness_curves as robustness_curves
 from jepakit.evaluation.selection import spearman as spearman
+from jepakit.evaluation.surprise import Calibration as Calibration
+from jepakit.evaluation.surprise import Surprise as Surprise
+from jepakit.evaluation.surprise import calibrate as calibrate
+from jepakit.evaluation.surprise import clip_of as clip_of
 from jepakit.evaluation.table import Evaluation as Evaluation
 from jepakit.evaluation.table import Gain as Gain
 from jepakit.evaluation.table import Score as Score

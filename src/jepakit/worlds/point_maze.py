@@ -34,7 +34,7 @@ BORDER = 1.0
 """Pixels between the picture's edge and the middle of the outer wall."""
 
 _ROUNDING = 1e-4
-_WALL_COLOUR, _BALL_COLOUR = 110, (255, 90, 60)
+WALL_COLOUR, _BALL_COLOUR = 110, (255, 90, 60)
 
 
 @dataclass(frozen=True)
@@ -258,4 +258,4 @@ def _drawn(
         away = (dx[None, :] ** 2 + dy[:, None] ** 2).sqrt()
         wall = ((HALF_WALL - away) * scale + 0.5).clamp(0, 1)
         cover = torch.maximum(cover, wall * closed[:, side, row, column, None, None])
-    return (_WALL_COLOUR * cover).to(torch.uint8).to(device)
+    return (WALL_COLOUR * cover).to(torch.uint8).to(device)

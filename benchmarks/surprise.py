@@ -1,0 +1,222 @@
+"""Train a small world model in every embedded world and see whether what cannot happen surprises it.
+
+    OMP_NUM_THREADS=1 python benchmarks/surprise.py --seconds 300 --pairs 500
+
+For each kind of violation (`jepakit.worlds.violations`): P(energy of the unlawful clip > energy of its lawful pair),
+where a clip's energy is the mean over its frames of the score that `jepakit.evaluation.surprise` calibrates per
+horizon, with Wilson's interval over pairs; the same for three floors (the untrained model; the trained encoder's
+embeddings as if they did not move; pixels as if they did not change), each calibrated likewise; P(lawful clip > other
+ordinary clip), wanted within 0.4 and 0.6; and, at a false-alarm rate of 1 % a moment, the share of violations marked at
+their moment or the frame after. `alarms` is the rate at which other ordinary clips were marked. Changes of colour and
+noise follow, with no target. Clips for calibration, comparison and pairs have ids that no training reaches.
+
+`--save FOLDER` keeps the trained models there, one folder a world, and `--load FOLDER` takes them instead of training.
+`--worlds` names some of the worlds; `--seed` another training. One line of JSON ends it.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from jepakit.evaluation.energies import Measure, foreseen, measured, persisted, pixels_changed
+from jepakit.evaluation.expectation import found, likeness, violated
+from jepakit.evaluation.intervals import Interval
+from jepakit.evaluation.surprise import Calibration, calibrate, surprise
+from jepakit.methods.ebjepa_world import EBJEPAWorld, EBJEPAWorldConfig
+from jepakit.methods.lewm import LeWM, LeWMConfig
+from jepakit.nn.causal_dynamics import CausalDynamicsConfig
+from jepakit.nn.framenet import FrameNetConfig
+from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
+from jepakit.types import ClipBatch
+from jepakit.views import Preprocess
+from jepakit.worlds import BouncingBalls, PointMaze2D, PushDisc, Reacher2D, Roaming, SWMTwoRoom, TwoRooms
+from jepakit.worlds.stream import ClipStream
+from jepakit.worlds.violations import LOOKS, Setting, undisturbed, violations_of
+from jepakit.worlds.wandering import Wandering
+
+RATE = 0.01
+WALKED = 1.4
+"""Bounds of an action of TwoRooms that a model is told of; steps of its data are at most 1.8 long."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Say where, and whether one picture is enough to go on from.
+
+    Args:
+        setting: Clips.
+        has_memory: Whether the model sees the frames before, for worlds in which things have a speed or hide.
+        bound: Largest part of an action.
+    """
+
+    setting: Setting
+    has_memory: bool = False
+    bound: float = 1.0
+
+
+CASES: dict[str, Case] = {
+    "TwoRooms": Case(Setting(TwoRooms("random"), Wandering(), 6, 4), bound=WALKED),
+    "SWMTwoRoom": Case(Setting(SWMTwoRoom(), Roaming(), 6, 4)),
+    "PointMaze2D": Case(Setting(PointMaze2D(), Roaming(), 8, 4), has_memory=True),
+    "PushDisc": Case(Setting(PushDisc(), Roaming(), 6, 4)),
+    "Reacher2D": Case(Setting(Reacher2D(), Roaming(), 6, 4)),
+    "BouncingBalls": Case(Setting(BouncingBalls(1, screen_width=24.0), undisturbed, 12, 2), has_memory=True),
+}
+
+
+def stream_of(case: Case, batch_size: int) -> ClipStream:
+    """Return the clips of training."""
+    setting = case.setting
+    return ClipStream(setting.world, setting.behaviour, batch_size, setting.num_frames, setting.frame_skip)
+
+
+def config_of(case: Case) -> EBJEPAWorldConfig | LeWMConfig:
+    """Return the model of a world: EB-JEPA's with a predictor without memory, or LeWM's with a window of frames."""
+    channels, size = case.setting.world.observation_space.shape[:2]
+    seen = stream_of(case, 32).batch(0).frames.float().div(255.0).movedim(2, 0).flatten(1)
+    common: dict[str, Any] = {
+        "encoder": FrameNetConfig(image_size=size, in_channels=channels, dim=64),
+        "preprocess": Preprocess(
+            image_size=size,
+            channels=channels,
+            mean=tuple(seen.mean(dim=1).tolist()),
+            std=tuple(seen.std(dim=1).tolist()),
+        ),
+        "action_low": (-case.bound, -case.bound),
+        "action_high": (case.bound, case.bound),
+        "frame_skip": case.setting.frame_skip,
+        "rollout_steps": 4,
+    }
+    if not case.has_memory:
+        return EBJEPAWorldConfig(
+            dynamics=ResidualDynamicsConfig(hidden_dim=256, depth=2), inverse_gaps=(1, 4), **common
+        )
+    dynamics = CausalDynamicsConfig(
+        depth=2, num_heads=4, head_dim=32, mlp_dim=256, window=case.setting.num_frames, head_dim_hidden=256
+    )
+    return LeWMConfig(dynamics=dynamics, dim=64, projector_dim=256, num_slices=256, **common)
+
+
+def trained(case: Case, args: argparse.Namespace) -> nn.Module:
+    """Train a model for so many seconds, or so many steps where they are given."""
+    method = config_of(case).build(seed=args.seed, num_steps=1)
+    groups = [
+        {"params": group["params"], "weight_decay": 1e-2 if group["decay"] else 0.0} for group in method.param_groups()
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=args.learning_rate)
+    begin = time.perf_counter()
+    for step, batch in stream_of(case, args.batch_size).from_step(0):
+        share = step / args.steps if args.steps else (time.perf_counter() - begin) / args.seconds
+        if share >= 1.0:
+            break
+        for group in optimizer.param_groups:
+            group["lr"] = args.learning_rate * min(1.0, (step + 1) / 50) * min(1.0, 2.0 * (1.0 - share))
+        optimizer.zero_grad()
+        output = method(batch, step)
+        output.loss.backward()
+        nn.utils.clip_grad_norm_(method.parameters(), 1.0)
+        optimizer.step()
+    print(f"  {step} steps in {time.perf_counter() - begin:.0f} s; prediction {float(output.terms['prediction']):.4f}")
+    return method.eval()
+
+
+def model_of(name: str, case: Case, args: argparse.Namespace) -> nn.Module:
+    """Train a model, or take one that was trained before."""
+    kind = LeWM if case.has_memory else EBJEPAWorld
+    method = kind.from_pretrained(args.load / name) if args.load else trained(case, args)
+    if args.save:
+        method.save_pretrained(args.save / name)  # type: ignore[operator]
+    return method
+
+
+def measures_of(case: Case, method: nn.Module, args: argparse.Namespace) -> dict[str, Measure]:
+    """Return what is compared: the model first, then the floors, all with as many horizons."""
+    untrained = config_of(case).build(seed=args.seed, num_steps=1).eval()
+    horizons = method.rollout_steps
+    assert isinstance(horizons, int)
+    return {
+        "model": foreseen(method),  # type: ignore[arg-type]
+        "untrained": foreseen(untrained),
+        "persistence": persisted(method, horizons),  # type: ignore[arg-type]
+        "pixels": pixels_changed(horizons),
+    }
+
+
+def of_clips(measure: Measure, calibration: Calibration, clip: ClipBatch) -> torch.Tensor:
+    """Return one energy a clip."""
+    return calibration.scores(measured(measure, clip))[:, 1:].mean(dim=1)
+
+
+def world_table(name: str, case: Case, args: argparse.Namespace) -> dict[str, Any]:
+    """Train, calibrate and measure in one world."""
+    print(name, flush=True)
+    setting = case.setting
+    measures = measures_of(case, model_of(name, case, args), args)
+    for_calibration, others = (setting.ordinary(max(args.pairs, 100), part) for part in (0, 1))
+    calibrations = {arm: calibrate(measure, for_calibration) for arm, measure in measures.items()}
+    model, ordinary = measures["model"], calibrations["model"]
+    other_energy = of_clips(model, ordinary, others)
+    alarms = surprise(model, ordinary, others, RATE).marked[:, 1:]
+    told: dict[str, Any] = {"alarms": float(alarms.float().mean()), "kinds": {}, "looks": {}}
+    for part, makers in (("kinds", violations_of(setting.world)), ("looks", LOOKS)):
+        for kind, make in makers.items():
+            pairs = make(setting, args.pairs)
+            row: dict[str, Any] = {}
+            for arm, measure in measures.items():
+                energies = [of_clips(measure, calibrations[arm], clip) for clip in (pairs.unlawful, pairs.lawful)]
+                row[arm] = violated(*energies)
+                if arm == "model":
+                    row["lawful"] = likeness(energies[1], other_energy)
+            row["found"] = found(surprise(model, ordinary, pairs.unlawful, RATE).marked, pairs.moment)
+            print(f"  {kind:<10} " + " ".join(f"{key} {shown(value)}" for key, value in row.items()), flush=True)
+            told[part][kind] = {key: asdict(value) for key, value in row.items()}
+    return told
+
+
+def shown(interval: Interval) -> str:
+    """Return an interval in few characters."""
+    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read how long to train and what to measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--worlds", nargs="*", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--seconds", type=float, default=300.0, help="of training in each world")
+    parser.add_argument("--steps", type=int, default=0, help="of training, instead of a time")
+    parser.add_argument("--pairs", type=int, default=500, help="of each kind, and ordinary clips")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--save", type=Path)
+    parser.add_argument("--load", type=Path)
+    parser.add_argument("--quick", action="store_true", help="two steps and a few pairs, to see that everything runs")
+    args = parser.parse_args(argv)
+    if args.quick:
+        args.steps, args.pairs, args.batch_size = 2, 4, 4
+    return args
+
+
+def report(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure in every world."""
+    return {name: world_table(name, CASES[name], args) for name in args.worlds}
+
+
+def main() -> None:
+    """Measure, print a table and one line of JSON."""
+    args = arguments()
+    torch.set_num_threads(args.threads)
+    told = report(args)
+    settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}
+    print(json.dumps({"arguments": settings, "worlds": told}))
+
+
+if __name__ == "__main__":
+    main()
