@@ -1,4 +1,4 @@
-"""Save the arrays from which the report draws a world model: ways gone and imagined, its cost over the room, its dreams.
+"""Save the arrays from which the report draws a world model: ways gone and imagined, its cost over the room, rollouts.
 
 Places are in pixels of the pictures beside them, x before y, a pixel's middle at its index.
 """
@@ -230,4 +230,3 @@ def rollouts(
 def _array(values: Tensor) -> NDArray[Any]:
     array: NDArray[Any] = values.cpu().numpy()
     return array.astype(np.float32) if np.issubdtype(array.dtype, np.floating) else array
-

@@ -1,7 +1,7 @@
-"""Look into a trained world model for pictures alone: where an embedding says that things are, what frame it stands for.
+"""Look into a trained world model for pictures alone: where an embedding says that things are, which frame it tells.
 
-Probe and decoder are fitted on frozen embeddings of trajectories that no training saw. They know true places and pixels,
-so nothing of them may reach training, planning or a score.
+Probe and decoder are fitted on frozen embeddings of trajectories that no training saw. They know true places and
+pixels, so nothing of them may reach training, planning or a score.
 """
 
 import math
@@ -141,7 +141,7 @@ def fit_places(
 
 
 def learn_to_draw(
-    method: WorldMethod, world: World, behaviour: Behaviour, num_updates: int = 300, num: int = 128, num_steps: int = 24
+    method: WorldMethod, world: World, behaviour: Behaviour, num_updates: int = 400, num: int = 128, num_steps: int = 24
 ) -> FrameDecoder:
     """Train a decoder of frames on frozen embeddings of `num` trajectories that no training saw."""
     states = behaviour(world, FIRST_ID + torch.arange(num), num_steps).states
@@ -149,12 +149,16 @@ def learn_to_draw(
     pictures = world.render(states).to(x.device)
     preprocess = method.preprocess
     with seeded_init(0, "viewing/decoder"):
-        decoder = FrameDecoderConfig().build(x.shape[1], preprocess.image_size, preprocess.channels).to(x.device)
-    optimizer = torch.optim.AdamW(decoder.parameters(), lr=3e-3, weight_decay=0.0)
+        decoder = (
+            FrameDecoderConfig(widths=(32, 32, 16))
+            .build(x.shape[1], preprocess.image_size, preprocess.channels)
+            .to(x.device)
+        )
+    optimizer = torch.optim.AdamW(decoder.parameters(), lr=5e-3, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: 0.5 * (1.0 + math.cos(math.pi * step / num_updates))
     )
-    rows = torch.arange(64)
+    rows = torch.arange(32)
     with torch.enable_grad():
         for step in range(num_updates):
             chosen = Stream(0, "viewing/frames").integers(step, rows, 1, len(x))[:, 0].to(x.device)
