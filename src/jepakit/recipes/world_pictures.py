@@ -5,7 +5,7 @@ Places are in pixels of the pictures beside them, x before y, a pixel's middle a
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from jepakit.methods.world import WorldMethod
 from jepakit.planning.control import Control, Planner
-from jepakit.planning.plan import Cost
+from jepakit.planning.plan import Cost, WorldModel
 from jepakit.planning.sampling import Sampling
 from jepakit.recipes.pictures import save_arrays
 from jepakit.recipes.world_viewing import (
@@ -110,7 +110,9 @@ def episodes(
     device = next(method.parameters()).device
     state, goal = world.task(ids)
     wanted = world.render(goal).to(device)
-    control = Control(playing.planner, method, wanted, ids.to(device), every=playing.every, hold=playing.hold)
+    control = Control(
+        playing.planner, cast(WorldModel, method), wanted, ids.to(device), every=playing.every, hold=playing.hold
+    )
     states, plans, begun = [state], [], []
     for step in range(playing.num_steps):
         picture, before = world.render(states[-1]).to(device), control.plan
@@ -124,7 +126,7 @@ def episodes(
     frames = world.render(interleave([states[i] for i in told])).unflatten(0, (len(ids), -1))
     path = plane.pixels(world.factors(interleave(states))[plane.factor]).unflatten(0, (len(ids), -1))
     elites = elites_of(method, control, world.render(state).to(device), places, ids.to(device))
-    return {
+    arrays: dict[str, NDArray[Any]] = {
         "frames": coloured(frames),
         "frame_step": told,
         "path": _array(path),
@@ -133,7 +135,8 @@ def episodes(
         "plans": _array(torch.stack(plans, dim=1)),
         "plan_step": np.array(begun),
         "reached": _array(world.reached(states[-1], goal)),
-    } | ({} if elites is None else {"elites": _array(elites)})
+    }
+    return arrays if elites is None else arrays | {"elites": _array(elites)}
 
 
 @dataclass(frozen=True)

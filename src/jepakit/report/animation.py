@@ -13,12 +13,13 @@ from jepakit.report.pictures import to_rgb
 SIDE = 260
 """Pixels of the longer side."""
 
-MOST_BYTES = 600_000
+MOST_BYTES = 400_000
 """An animation that would be larger loses every other frame until it is not."""
 
 FRAME_MS, LAST_MS = 90, 1500
 GONE, AHEAD, GOAL = (77, 180, 255), (255, 157, 60), (61, 220, 170)
 _COLOURS = 64
+_FINER = 2  # drawn so many times larger, then shrunk: lines without steps
 
 
 def animated(
@@ -50,25 +51,29 @@ def animated(
 def _drawn(frame: NDArray[Any], gone: NDArray[Any], goal: NDArray[Any], plan: NDArray[Any]) -> Image.Image:
     """Return one frame, enlarged, with what lies over it."""
     height, width = frame.shape[:2]
-    scale = SIDE / max(height, width)
+    scale = _FINER * SIDE / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    kind = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
+    kind = Image.Resampling.NEAREST if scale > _FINER else Image.Resampling.LANCZOS
     page = Image.fromarray(np.ascontiguousarray(to_rgb(frame))).resize(size, kind)
     draw = ImageDraw.Draw(page)
     for start, end in zip(_points(gone, scale), _points(gone, scale)[1:], strict=False):
-        draw.line((*start, *end), fill=GONE, width=2)
+        draw.line((*start, *end), fill=GONE, width=2 * _FINER)
     for x, y in _points(plan, scale):
-        draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=AHEAD)
+        draw.ellipse(_around(x, y, 3 * _FINER), fill=AHEAD)
     for x, y in _points(goal[None], scale):
-        draw.ellipse((x - 11, y - 11, x + 11, y + 11), outline=GOAL, width=3)
-    return page
+        draw.ellipse(_around(x, y, 11 * _FINER), outline=GOAL, width=3 * _FINER)
+    return page.reduce(_FINER)
+
+
+def _around(x: float, y: float, radius: float) -> tuple[float, float, float, float]:
+    return x - radius, y - radius, x + radius, y + radius
 
 
 def _points(places: NDArray[Any], scale: float) -> list[tuple[float, float]]:
     """Return the places that are finite and on or near the page."""
     with np.errstate(over="ignore"):
         points = (places.astype(np.float64) + 0.5) * scale
-    near = np.isfinite(points).all(axis=1) & (np.abs(points) < 10 * SIDE).all(axis=1)
+    near = np.isfinite(points).all(axis=1) & (np.abs(points) < 10 * _FINER * SIDE).all(axis=1)
     return [(float(x), float(y)) for x, y in points[near]]
 
 

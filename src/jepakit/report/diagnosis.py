@@ -9,7 +9,7 @@ from jepakit.report.curves import NUM_STYLES, Panel
 from jepakit.report.glossary import Term, term
 from jepakit.report.scores import Task, over_of, records, score_of, task_of
 from jepakit.report.wording import finite, number, percent, spaced
-from jepakit.report.worlds import MEASURES
+from jepakit.report.worlds import MEASURES, measure_label
 
 VERDICTS = {
     "nothing": ("good", "Nothing fails"),
@@ -74,7 +74,7 @@ def _swaps(told: Mapping[str, Any], protocol: Any) -> list[Task]:
         ]
         if any(finite(row.get("value")) is not None for row in rows):
             over = over_of(rows, protocol if isinstance(protocol, Mapping) else {})
-            task = task_of(measure, term(measure).label, [score_of(row) for row in rows], None, "", over)
+            task = task_of(measure, measure_label(measure), [score_of(row) for row in rows], None, "", over)
             order = [str(row["arm"]) for row in rows]
             tasks.append(replace(task, scores=sorted(task.scores, key=lambda s: order.index(s.arm))))
     return tasks

@@ -20,7 +20,7 @@ MOST_VIEWS = 6
 
 @dataclass(frozen=True)
 class Card:
-    """Hold pictures that belong together, side by side, with one line under them, and a second row where there is one."""
+    """Hold pictures that belong together, side by side, a second row of them where there is one, and a line below."""
 
     pictures: list[Markup]
     caption: str = ""
@@ -41,7 +41,7 @@ class Gallery:
         questions: How many differently coloured questions the pictures show; 0 where colours mean nothing.
         scale: (low, high) of the heat colours, as text.
         scale_of: The term that they show.
-        legend: (label, style) of the lines drawn over the pictures.
+        legend: (label, style, kind) of what is drawn over the pictures.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Gallery:
     questions: int = 0
     scale: tuple[str, str] | None = None
     scale_of: str = "energy"
-    legend: list[tuple[str, int]] = field(default_factory=list)
+    legend: list[tuple[str, int, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

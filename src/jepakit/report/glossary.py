@@ -151,7 +151,7 @@ WORLD_TERMS: dict[str, Term] = {
     "drift_chance": Term("chance", "The distance between embeddings that have nothing to do with each other."),
     "probe_r2": Term(
         "what embeddings tell",
-        "R2 of a linear probe of true states, on true embeddings (step 0) and on predicted ones: 1 tells all, 0 nothing.",
+        "R2 of a linear probe of true states on true embeddings (step 0) and predicted ones: 1 tells all, 0 nothing.",
     ),
 }
 

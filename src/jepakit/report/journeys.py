@@ -42,12 +42,17 @@ def _outcome(arrays: Arrays, i: int) -> str:
     if arrays["reached"][i]:
         return "reached its goal"
     away = float(np.linalg.norm(arrays["path"][i, -1].astype(float) - arrays["goal"][i].astype(float)))
-    return f"failed, {number(float(f'{away:.2g}'))} pixels away" if np.isfinite(away) else "failed"
+    return f"failed, {_rough(away)} pixels away" if np.isfinite(away) else "failed"
+
+
+def _outcomes(reached: NDArray[Any]) -> tuple[list[int], list[int]]:
+    """Return the episodes that reached their goal and those that did not."""
+    return np.flatnonzero(reached).tolist(), np.flatnonzero(~reached.astype(bool)).tolist()
 
 
 def _mixed(reached: NDArray[Any], most: int) -> list[int]:
     """Return which episodes are shown: successes first, then failures, of each half where there are so many."""
-    won, lost = np.flatnonzero(reached).tolist(), np.flatnonzero(~reached.astype(bool)).tolist()
+    won, lost = _outcomes(reached)
     num_lost = min(len(lost), max(most // 2, most - len(won)))
     return won[: most - num_lost] + lost[:num_lost]
 
@@ -73,19 +78,19 @@ def _paths(arrays: Arrays) -> Gallery:
         f"{len(arrays['reached'])} episodes, chosen to show both outcomes where there are both, {num} reached the goal."
         f"{some_of(len(arrays['reached']), len(shown))}"
     )
-    legend = [("gone", GONE), ("imagined at first", IMAGINED), ("goal", GOAL)]
+    legend = [("gone", GONE, "gone"), ("imagined at first", IMAGINED, "ahead"), ("goal", GOAL, "ring")]
     return Gallery("paths", "Where it went", "Paths", lead, cards, card_width=190, legend=legend)
 
 
 def _animation(arrays: Arrays) -> Gallery:
-    chosen = _mixed(arrays["reached"], 1)[0]
+    chosen = [group[0] for group in _outcomes(arrays["reached"]) if group]
     lead = (
-        "One episode: the way gone, the goal, and as dots what the model imagines of the plan that it follows. Watch "
+        "The way gone, the goal, and as dots what the model imagines of the plan that it follows. Watch "
         "whether the dots go where the way then goes."
     )
-    card = Card([_moving(arrays, chosen)], f"episode {chosen + 1}, which {_outcome(arrays, chosen)}")
-    legend = [("gone", GONE), ("imagined", IMAGINED), ("goal", GOAL)]
-    return Gallery("animation", "An episode with its plans", "Animation", lead, [card], card_width=320, legend=legend)
+    cards = [Card([_moving(arrays, i)], f"episode {i + 1}, which {_outcome(arrays, i)}") for i in chosen]
+    legend = [("gone", GONE, "gone"), ("imagined", IMAGINED, "dots"), ("goal", GOAL, "ring")]
+    return Gallery("animation", "Episodes with their plans", "Animation", lead, cards, card_width=320, legend=legend)
 
 
 def _moving(arrays: Arrays, i: int) -> Markup:
@@ -129,7 +134,7 @@ def _distance(arrays: Arrays) -> Gallery:
         there = values[np.isfinite(values)]
         room = Room(background, f"cost of being anywhere, goal {i + 1}")
         room.map(values, arrays["extent"][i], 0.85).mark(arrays["goal"][i], GOAL, "ring", 4.5)
-        span = f"{number(float(there.min()))} to {number(float(there.max()))}" if len(there) else "not finite"
+        span = f"{_rough(there.min())} to {_rough(there.max())}" if len(there) else "not finite"
         cards.append(Card([room.markup()], span))
     lead = (
         "What the cost says of being at each place, for the ringed goal: blue is near, yellow far. A search finds its "
@@ -157,6 +162,11 @@ def _rollout(arrays: Arrays) -> Gallery:
         f"{some_of(len(arrays['true']), len(cards))}"
     )
     return Gallery("rollout", "Imagined against real", "Rollouts", lead, cards, card_width=560)
+
+
+def _rough(value: float) -> str:
+    """Return a number with two significant digits."""
+    return number(float(f"{value:.2g}"))
 
 
 def _spaced(total: int, most: int) -> list[int]:

@@ -56,28 +56,42 @@ def goals(evaluation: Any) -> Goals | None:
     if not arms or evaluation.get("kind") != "world":
         return None
     protocol = evaluation["protocol"] if isinstance(evaluation.get("protocol"), dict) else {}
-    against = _arm_to_beat(arms)
-    told = [gain for gain in records(evaluation, "gains") if _is_told(gain)]
-    ours = next((arm for arm in arms if not score_of(arm).is_floor), None)
-    headline_gain = next((g for g in told if ours and against and _pair(g) == (ours["arm"], against["arm"])), None)
-    tasks = []
-    for measure in MEASURES:
-        rows = [_of_measure(arm, measure) for arm in arms]
-        scores = [score_of(row) for row in rows]
-        best = score_of(_of_measure(against, measure)) if against else None
-        gain = _gain(headline_gain) if headline_gain and measure == "ends" else ""
-        tasks.append(task_of(measure, term(measure).label, scores, best, gain, over_of(rows, protocol)))
+    gains = [gain for gain in records(evaluation, "gains") if _is_told(gain)]
+    tasks = [_task(measure, arms, gains, protocol) for measure in MEASURES]
     tasks = [task for task in tasks if any(score.value is not None for score in task.scores)]
     statement = protocol.get("statement")
     return Goals(
         tasks=tasks,
         headline=next((t for t in tasks if t.name == "ends" and t.ours and t.ours.value is not None), None),
         rows=[_arm_row(arm) for arm in arms],
-        gains=[_gain(gain, named=True) for gain in told],
+        gains=[_gain(gain, named=True) for gain in gains],
         about=_about(protocol),
         split_name=SPLITS.get(str(protocol.get("split")), spaced(str(protocol.get("split") or ""))),
         protocol=[str(line) for line in statement] if isinstance(statement, list) else [],
     )
+
+
+def measure_label(measure: str) -> str:
+    """Return the name of a measure of success as a heading."""
+    return term(measure).label.capitalize()
+
+
+def _task(
+    measure: str,
+    arms: Sequence[Mapping[str, Any]],
+    gains: Sequence[Mapping[str, Any]],
+    protocol: Mapping[str, Any],
+) -> Task:
+    """Return the table of one measure; gains are differences of success at the end."""
+    rows = [_of_measure(arm, measure) for arm in arms]
+    to_beat = _arm_to_beat(arms, measure)
+    best = score_of(_of_measure(to_beat, measure)) if to_beat else None
+    ours = next((arm["arm"] for arm in arms if not score_of(arm).is_floor), None)
+    of_ours = [gain for gain in gains if gain["arm"] == ours and measure == "ends"]
+    matching = [gain for gain in of_ours if to_beat and gain.get("against") == to_beat["arm"]]
+    gain = next((_gain(gain) for gain in matching + of_ours), "")
+    label, over = measure_label(measure), over_of(rows, protocol)
+    return task_of(measure, label, [score_of(row) for row in rows], best, gain, over)
 
 
 def _of_measure(arm: Mapping[str, Any], measure: str) -> dict[str, Any]:
@@ -88,24 +102,20 @@ def _of_measure(arm: Mapping[str, Any], measure: str) -> dict[str, Any]:
     return kept | {"arm": name, "is_floor": score_of(arm).is_floor}
 
 
-def _arm_to_beat(arms: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the best floor at the end among those that see no more than the model does."""
+def _arm_to_beat(arms: Sequence[Mapping[str, Any]], measure: str) -> Mapping[str, Any] | None:
+    """Return the best floor by a measure among those that see no more than the model does."""
     scored = [
         (value, arm)
         for arm in arms
         if arm.get("uses_labels") is not True
         and score_of(arm).is_floor
-        and (value := score_of(_of_measure(arm, "ends")).value) is not None
+        and (value := score_of(_of_measure(arm, measure)).value) is not None
     ]
     return max(scored, key=lambda pair: pair[0])[1] if scored else None
 
 
 def _is_told(gain: Mapping[str, Any]) -> bool:
     return all(finite(gain.get(key)) is not None for key in ("value", "low", "high"))
-
-
-def _pair(gain: Mapping[str, Any]) -> tuple[Any, Any]:
-    return gain["arm"], gain.get("against")
 
 
 def _gain(gain: Mapping[str, Any], *, named: bool = False) -> str:
