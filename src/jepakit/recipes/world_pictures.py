@@ -70,6 +70,7 @@ def save_world_pictures(
     playing: Playing,
     cost: Cost,
     ids: Int[Tensor, " n"],
+    decoder_updates: int = 400,
 ) -> None:
     """Write every picture that fits the world under artifacts/.
 
@@ -81,6 +82,7 @@ def save_world_pictures(
         playing: How episodes are played.
         cost: What the map shows; the planner's own, as a rule.
         ids: The episodes to show: `telling` chooses.
+        decoder_updates: How long the decoder of frames is trained, for viewing only.
     """
     plane = plane_of(world)
     if plane is not None:
@@ -88,7 +90,7 @@ def save_world_pictures(
         save_arrays(run, "episodes", episodes(method, world, plane, places, playing, ids))
     if plane is not None and plane.put is not None:
         save_arrays(run, "distance", distance_maps(method, world, plane, cost, ids))
-    save_arrays(run, "rollout", rollouts(method, world, behaviour))
+    save_arrays(run, "rollout", rollouts(method, world, behaviour, decoder_updates=decoder_updates))
 
 
 def telling(reached: Bool[Tensor, " b"], most: int = NUM_SHOWN) -> Int[Tensor, " n"]:
@@ -212,13 +214,18 @@ def distance_maps(
 
 
 def rollouts(
-    method: WorldMethod, world: World, behaviour: Behaviour, num: int = NUM_SHOWN, num_ahead: int = _NUM_AHEAD
+    method: WorldMethod,
+    world: World,
+    behaviour: Behaviour,
+    num: int = NUM_SHOWN,
+    num_ahead: int = _NUM_AHEAD,
+    decoder_updates: int = 400,
 ) -> ArraysByName:
     """Return what happened and what the model imagined from the first picture on, drawn by a decoder for viewing only.
 
     The first imagined frame is no prediction: it shows what the decoder makes of the true embedding.
     """
-    decoder = learn_to_draw(method, world, behaviour)
+    decoder = learn_to_draw(method, world, behaviour, decoder_updates)
     clips = behaviour(world, 2 * FIRST_ID + torch.arange(num), method.frame_skip * num_ahead)
     shown = torch.arange(0, clips.num_states, method.frame_skip)
     index = (torch.arange(num)[:, None] * clips.num_states + shown).flatten()

@@ -78,14 +78,17 @@ def _points(places: NDArray[Any], scale: float) -> list[tuple[float, float]]:
 
 
 def _palette(pages: list[Image.Image]) -> Image.Image:
-    """Return the colours of the first, middle and last page, which all pages share so that no colour flickers."""
+    """Return the colours of three pages and of what is drawn over all: shared by every page, so that none flickers."""
     chosen = [pages[0], pages[len(pages) // 2], pages[-1]]
     together = Image.new("RGB", (max(p.width for p in chosen), sum(p.height for p in chosen)))
     top = 0
     for page in chosen:
         together.paste(page, (0, top))
         top += page.height
-    return together.quantize(_COLOURS)
+    found = (together.quantize(_COLOURS - 3).getpalette() or [])[: 3 * (_COLOURS - 3)]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*GONE, *AHEAD, *GOAL, *found])
+    return palette
 
 
 def _encoded(pages: list[Image.Image], stride: int) -> bytes:

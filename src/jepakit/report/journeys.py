@@ -134,7 +134,7 @@ def _distance(arrays: Arrays) -> Gallery:
         there = values[np.isfinite(values)]
         room = Room(background, f"cost of being anywhere, goal {i + 1}")
         room.map(values, arrays["extent"][i], 0.85).mark(arrays["goal"][i], GOAL, "ring", 4.5)
-        span = f"{_rough(there.min())} to {_rough(there.max())}" if len(there) else "not finite"
+        span = f"{_rough(float(there.min()))} to {_rough(float(there.max()))}" if len(there) else "not finite"
         cards.append(Card([room.markup()], span))
     lead = (
         "What the cost says of being at each place, for the ringed goal: blue is near, yellow far. A search finds its "
