@@ -122,7 +122,7 @@ WORLD_TERMS: dict[str, Term] = {
     ),
     "seconds_per_episode": Term("seconds an episode", "Time of all decisions of an episode."),
     "uses_labels": Term(
-        "is told",
+        "told",
         "Pictures, as the model, or true states as well: an arm that knows these is no floor but a yardstick.",
     ),
     "latent_cost": Term(
