@@ -33,17 +33,17 @@ def save_pictures(run: Run, method: Any, images: UInt8[Tensor, "n c h w"]) -> No
     preprocess: Preprocess = method.preprocess
     shown = images[:_SHOWN]
     ids = torch.arange(len(shown), device=images.device)
-    _save(run, "features", {"image": _pixels(shown), "pca": pca_maps(method, shown)})
-    _save(run, "neighbours", neighbours(method, images))
+    save_arrays(run, "features", {"image": _pixels(shown), "pca": pca_maps(method, shown)})
+    save_arrays(run, "neighbours", neighbours(method, images))
     if isinstance(method, HideThenEncode):
-        _save(run, "masks", masks(method, shown, ids))
-        _save(run, "energy", {"image": _pixels(shown), "energy": energy_maps(method, shown)})
+        save_arrays(run, "masks", masks(method, shown, ids))
+        save_arrays(run, "energy", {"image": _pixels(shown), "energy": energy_maps(method, shown)})
     if isinstance(method, Pixels):
-        _save(run, "reconstruction", reconstruction(method, shown, ids))
+        save_arrays(run, "reconstruction", reconstruction(method, shown, ids))
     if isinstance(method, EncodeThenIndex):
         drawn = [_to_pixels(preprocess, view.image) for view in method.make_views(shown, ids, 0)]
         same_size = [v for v in drawn if v.shape == drawn[0].shape]
-        _save(run, "views", {"image": _pixels(shown), "views": np.stack(same_size, axis=1)})
+        save_arrays(run, "views", {"image": _pixels(shown), "views": np.stack(same_size, axis=1)})
 
 
 def pca_maps(method: Any, images: UInt8[Tensor, "n c h w"]) -> NDArray[Any]:
@@ -147,7 +147,9 @@ def _pixels(images: UInt8[Tensor, "n c h w"]) -> NDArray[Any]:
     return array
 
 
-def _save(run: Run, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+def save_arrays(run: Run, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write the arrays of one picture under artifacts/, in one step."""
+
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **dict(arrays))

@@ -13,6 +13,7 @@ from jepakit.report.scores import ProbeTables, is_floor, probe_tables, records
 from jepakit.report.templates import render, write_page
 from jepakit.report.verdicts import Verdict, verdicts
 from jepakit.report.wording import duration, finite, number, points
+from jepakit.report.worlds import goals
 from jepakit.storage import Run
 from jepakit.types import UserError
 
@@ -96,7 +97,7 @@ def differing_settings(materials: Sequence[Material]) -> list[tuple[str, list[st
 
 
 def _row(material: Material, label: str, style: int) -> Row:
-    told, tables = verdicts(material), probe_tables(material.evaluation)
+    told, tables = verdicts(material), goals(material.evaluation) or probe_tables(material.evaluation)
     last = material.train[-1] if material.train else {}
     seconds, images = finite(last.get("seconds")), images_seen(material)(float(last["step"])) if last else None
     score = ""

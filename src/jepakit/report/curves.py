@@ -48,7 +48,7 @@ def training_panels(material: Material) -> list[Panel]:
     for name in ("loss", *terms, *TRAINING[1:]):
         if name in told_twice:  # the only term of a loss is the loss
             continue
-        known = term(name.removeprefix("term/"))
+        known = term("clips_per_s" if material.is_world and name == "images_per_s" else name.removeprefix("term/"))
         label = f"term: {known.label}" if name in terms else known.label
         is_noisy = name not in ("learning_rate", "images_per_s")
         chart = line_chart(label, [Line(label, curves[name], style=0 if is_noisy else 5)], Look(smooth=is_noisy))

@@ -20,10 +20,11 @@ MOST_VIEWS = 6
 
 @dataclass(frozen=True)
 class Card:
-    """Hold pictures that belong together, side by side, with one line under them."""
+    """Hold pictures that belong together, side by side, a second row of them where there is one, and a line below."""
 
     pictures: list[Markup]
     caption: str = ""
+    below: list[Markup] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Gallery:
         card_width: Least width of a card in CSS pixels.
         questions: How many differently coloured questions the pictures show; 0 where colours mean nothing.
         scale: (low, high) of the heat colours, as text.
+        scale_of: The term that they show.
+        legend: (label, style, kind) of what is drawn over the pictures.
     """
 
     name: str
@@ -49,6 +52,8 @@ class Gallery:
     card_width: int = 212
     questions: int = 0
     scale: tuple[str, str] | None = None
+    scale_of: str = "energy"
+    legend: list[tuple[str, int, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ def galleries(material: Material) -> list[Gallery]:
     return [make(material.artifacts[name]) for name, make in makers.items() if name in material.artifacts]
 
 
-def _of(total: int, most: int) -> str:
+def some_of(total: int, most: int) -> str:
     """Say how many of the stored samples are shown, where not all are."""
     return f" Shown are {most} of {total:,}." if total > most else ""
 
@@ -90,7 +95,7 @@ def _masks(arrays: Arrays) -> Gallery:
     region = "each outlined region, one colour per question" if num_questions > 1 else "the outlined patches"
     lead = (
         "Left, all that the encoder is shown; the rest is covered. Right, what the predictor is asked about: the "
-        f"embedding of {region}.{_of(len(images), MOST_PAIRS)}"
+        f"embedding of {region}.{some_of(len(images), MOST_PAIRS)}"
     )
     return Gallery("masks", "What is hidden, what is asked", "Masks", lead, cards, questions=num_questions)
 
@@ -104,7 +109,7 @@ def _views(arrays: Arrays) -> Gallery:
         cards.append(Card([Canvas(image, f"image {i + 1}").markup(), *views]))
     lead = (
         "Each image as it is, then the views that training makes of it. What differs between them, the embedding "
-        f"learns to ignore or is told about.{_of(len(arrays['image']), most)}"
+        f"learns to ignore or is told about.{some_of(len(arrays['image']), most)}"
     )
     return Gallery("views", "The views it learns from", "Views", lead, cards, card_width=84 * (1 + num_views))
 
@@ -118,7 +123,7 @@ def _reconstruction(arrays: Arrays) -> Gallery:
     ]
     lead = (
         "The image, what the model is shown of it, and the pixels that it predicts."
-        f"{_of(len(arrays['image']), MOST_TRIPLES)}"
+        f"{some_of(len(arrays['image']), MOST_TRIPLES)}"
     )
     return Gallery("reconstruction", "What it fills in", "Predicted pixels", lead, cards, card_width=300)
 
@@ -134,7 +139,7 @@ def _features(arrays: Arrays) -> Gallery:
     lead = (
         "Patch features as colours: their three main directions over all images become red, green and blue. Look for "
         "like colours on like parts, across images; the same pattern in every image means that the encoder only knows "
-        f"where.{_of(len(arrays['image']), MOST_TRIPLES)}"
+        f"where.{some_of(len(arrays['image']), MOST_TRIPLES)}"
     )
     return Gallery("features", "What the patches mean to it", "Features", lead, cards, card_width=300)
 
@@ -151,7 +156,7 @@ def _energy(arrays: Arrays) -> Gallery:
         cards.append(Card(pair, f"mean {number(mean)}"))
     lead = (
         "Mean energy of each position when it was hidden: yellow was hard to predict from the rest, blue was easy. "
-        f"Look for surprise on the subject rather than the background.{_of(len(energy), MOST_PAIRS)}"
+        f"Look for surprise on the subject rather than the background.{some_of(len(energy), MOST_PAIRS)}"
     )
     return Gallery("energy", "Where it is surprised", "Energy", lead, cards, scale=(number(low), number(high)))
 

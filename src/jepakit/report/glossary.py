@@ -105,6 +105,56 @@ TERMS: dict[str, Term] = {
     ),
 }
 
+WORLD_TERMS: dict[str, Term] = {
+    "clips_per_s": Term("clips per second", "Throughput of training, in clips of several frames."),
+    "slowness": Term("slowness", "How far embeddings move from one frame to the next, squared."),
+    "inverse": Term("inverse dynamics", "How badly two embeddings tell which actions lie between them."),
+    "ends": Term(
+        "success at the end",
+        "Share of episodes that are at their goal at the last step. Passing through does not count.",
+    ),
+    "comes": Term(
+        "success ever within",
+        "Share of episodes that are at their goal at any step, even if they leave it again: always the kinder number.",
+    ),
+    "seconds_per_decision": Term(
+        "seconds a decision", "Time of a search, shared by the episodes that are planned for at once."
+    ),
+    "seconds_per_episode": Term("seconds an episode", "Time of all decisions of an episode."),
+    "uses_labels": Term(
+        "told",
+        "Pictures, as the model, or true states as well: an arm that knows these is no floor but a yardstick.",
+    ),
+    "latent_cost": Term(
+        "cost", "What planning lowers: how far predicted embeddings lie from that of the goal. No label takes part."
+    ),
+    "imagined": Term("imagined", "What the model predicts for the actions that it chose, before any of them is done."),
+    "elites": Term("elites", "The best candidates of one round of the search; the next round is drawn around them."),
+    "swaps": Term(
+        "swapping in the truth",
+        "The simulator in place of the learned model, or the true distance in place of the latent one. Where success "
+        "rises, the part that was replaced is what fails.",
+    ),
+    "rank": Term(
+        "random plans that beat the true actions",
+        "Share of random candidates that cost less than actions that are known to lead to the goal: 0 is best.",
+    ),
+    "spread": Term(
+        "spread of the cost",
+        "Standard deviation of the cost over random candidates, over its mean. Near 0 the search has nothing to go by.",
+    ),
+    "rollout_drift": Term(
+        "rollout drift", "How far predicted embeddings lie from those that came true, step by step of a rollout."
+    ),
+    "drift_model": Term("model", "The drift of what the model predicts."),
+    "drift_stay": Term("nothing predicted", "The drift of saying that all stays as it is."),
+    "drift_chance": Term("chance", "The distance between embeddings that have nothing to do with each other."),
+    "probe_r2": Term(
+        "what embeddings tell",
+        "R2 of a linear probe of true states on true embeddings (step 0) and predicted ones: 1 tells all, 0 nothing.",
+    ),
+}
+
 
 def term(name: str) -> Term:
     """Return label and meaning of a quantity; an unknown one is named by its words and explains nothing.
@@ -113,8 +163,8 @@ def term(name: str) -> Term:
         >>> term("group_rankme").label, term("my_measure")
         ('RankMe per position', Term(label='my measure', meaning=''))
     """
-    if name in TERMS:
-        return TERMS[name]
+    if name in TERMS or name in WORLD_TERMS:
+        return TERMS.get(name) or WORLD_TERMS[name]
     of_all = TERMS.get(name.removeprefix("group_"))
     if of_all is None:
         return Term(spaced(name), "")

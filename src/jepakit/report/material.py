@@ -14,15 +14,32 @@ from jepakit.storage import Run
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
-ARTIFACTS: dict[str, dict[str, int]] = {
-    "masks": {"image": 4, "context": 3, "targets": 4},
-    "views": {"image": 4, "views": 5},
-    "reconstruction": {"image": 4, "masked": 4, "predicted": 4},
-    "features": {"image": 4, "pca": 4},
-    "energy": {"image": 4, "energy": 3},
-    "neighbours": {"query": 4, "neighbours": 5, "similarity": 2},
+ARTIFACTS: dict[str, dict[str, str]] = {
+    "masks": {"image": "n h w c", "context": "n gh gw", "targets": "n q gh gw"},
+    "views": {"image": "n h w c", "views": "n v view_h view_w view_c"},
+    "reconstruction": {"image": "n h w c", "masked": "n _ _ _", "predicted": "n _ _ _"},
+    "features": {"image": "n h w c", "pca": "n gh gw 3"},
+    "energy": {"image": "n h w c", "energy": "n gh gw"},
+    "neighbours": {"query": "n h w c", "neighbours": "n k _ _ _", "similarity": "n _"},
+    "episodes": {
+        "frames": "n t h w c",
+        "frame_step?": "t",
+        "path": "n steps 2",
+        "goal": "n 2",
+        "imagined": "n k 2",
+        "plans?": "n p k 2",
+        "plan_step?": "p",
+        "elites?": "n rounds e k 2",
+        "reached": "n",
+    },
+    "distance": {"background": "n h w c", "distance": "n gh gw", "goal": "n 2", "extent": "n 4"},
+    "rollout": {"true": "n t h w c", "imagined": "n t h w c"},
 }
-"""The arrays that each picture needs, with their number of axes; the first axis is the sample in all of them."""
+"""The arrays that each picture needs, with their axes: equal names in one picture are equal sizes, a number is a size,
+an underscore is any; arrays with a question mark may be missing."""
+
+
+WORLD_PICTURES = ("episodes", "distance", "rollout")
 
 
 @dataclass(frozen=True)
@@ -59,6 +76,12 @@ class Material:
         recipe = self.config.get("recipe")
         return recipe if isinstance(recipe, str) and recipe else self.path.resolve().name
 
+    @property
+    def is_world(self) -> bool:
+        """Return whether the run is about a world, by its evaluation, its configuration or its pictures."""
+        kind = self.evaluation.get("kind") if isinstance(self.evaluation, dict) else None
+        return kind == "world" or bool(self.section("world")) or any(name in self.artifacts for name in WORLD_PICTURES)
+
     def section(self, key: str) -> dict[str, Any]:
         """Return a nested part of the configuration; empty where there is none."""
         value = self.config.get(key)
@@ -87,7 +110,7 @@ def read(run: Run | Path | str) -> Material:
     rows = _rows(run.file("metrics.jsonl"), troubles)
     skipped = _json(run.file("skipped.json"), troubles)
     failures = [_json(path, troubles) for path in sorted(run.file("artifacts").glob("non-finite-*.json"))]
-    arrays = {name: _arrays(run.file(f"artifacts/{name}.npz"), needed, troubles) for name, needed in ARTIFACTS.items()}
+    arrays = {name: _arrays(run.file(f"artifacts/{name}.npz"), axes, troubles) for name, axes in ARTIFACTS.items()}
     return Material(
         path=run.path,
         config=_mapping(_json(run.file("config.json"), troubles)),
@@ -148,7 +171,7 @@ def _skipped(entries: list[Any]) -> list[tuple[str, str]]:
     return [(str(entry.get("name", "?")), str(entry.get("reason", ""))) for entry in entries if isinstance(entry, dict)]
 
 
-def _arrays(path: Path, needed: dict[str, int], troubles: list[str]) -> Arrays | None:
+def _arrays(path: Path, axes: dict[str, str], troubles: list[str]) -> Arrays | None:
     """Return the arrays of an npz file if all that are needed are there, well shaped and not empty."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
@@ -158,10 +181,25 @@ def _arrays(path: Path, needed: dict[str, int], troubles: list[str]) -> Arrays |
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         troubles.append(f"artifacts/{path.name} could not be read: {error}.")
         return None
-    wrong = [name for name, axes in needed.items() if name not in arrays or arrays[name].ndim != axes]
-    sizes = {arrays[name].shape[0] for name in needed if name in arrays and arrays[name].ndim}
-    if wrong or len(sizes) != 1 or any(0 in arrays[name].shape for name in needed):
-        what = f"{', '.join(wrong)} is missing or of another shape" if wrong else "its arrays are empty or do not agree"
+    what = _disagreement(arrays, axes)
+    if what:
         troubles.append(f"artifacts/{path.name} could not be shown: {what}.")
         return None
     return arrays
+
+
+def _disagreement(arrays: Arrays, axes: dict[str, str]) -> str:
+    """Say what is wrong with arrays that are to have these axes; nothing where all is well."""
+    names = {name.rstrip("?"): spec.split() for name, spec in axes.items() if name.rstrip("?") in arrays}
+    absent = [name for name in axes if not name.endswith("?") and name not in arrays]
+    wrong = absent + [name for name, spec in names.items() if arrays[name].ndim != len(spec)]
+    if wrong:
+        return f"{', '.join(wrong)} is missing or of another shape"
+    sizes: dict[str, set[int]] = {}
+    for name, spec in names.items():
+        if arrays[name].dtype.kind not in "biuf":
+            return f"{name} holds no numbers"
+        for axis, size in zip(spec, arrays[name].shape, strict=True):
+            sizes.setdefault(axis, {int(axis)} if axis.isdigit() else set()).add(size)
+    agree = all(len(told) == 1 for axis, told in sizes.items() if axis != "_")
+    return "" if agree and not any(0 in told for told in sizes.values()) else "its arrays are empty or do not agree"

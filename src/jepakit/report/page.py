@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from jepakit.report.curves import health_curves, training_panels
+from jepakit.report.diagnosis import diagnosis
 from jepakit.report.gallery import galleries, neighbours
-from jepakit.report.glossary import TERMS
+from jepakit.report.glossary import TERMS, WORLD_TERMS
+from jepakit.report.journeys import journeys
 from jepakit.report.material import Material, read
 from jepakit.report.record import as_text, facts, failures, missing, settings
 from jepakit.report.robustness import COLUMNS, robustness_curves
@@ -14,6 +16,7 @@ from jepakit.report.scores import probe_tables
 from jepakit.report.templates import render, write_page
 from jepakit.report.verdicts import verdicts
 from jepakit.report.wording import spaced
+from jepakit.report.worlds import goals
 from jepakit.storage import Run
 from jepakit.types import UserError
 
@@ -36,6 +39,9 @@ def build_report(run: Run | Path | str) -> Path:
 def page_content(material: Material) -> dict[str, Any]:
     """Return all that the page of one run shows."""
     told = verdicts(material)
+    probes, reached = probe_tables(material.evaluation), goals(material.evaluation)
+    shown = reached or probes
+    terms = [*TERMS.values(), *(WORLD_TERMS.values() if material.is_world else ())]
     return {
         "name": material.name,
         "facts": facts(material),
@@ -44,16 +50,21 @@ def page_content(material: Material) -> dict[str, Any]:
         "failures": failures(material),
         "training": training_panels(material),
         "health": health_curves(material),
-        "galleries": galleries(material),
+        "galleries": galleries(material) + journeys(material),
         "neighbours": neighbours(material),
-        "probes": probe_tables(material.evaluation),
+        "headline": shown.headline if shown else None,
+        "headline_of": ("goals reached at the last step" if reached else "accuracy", shown.split_name if shown else ""),
+        "goals": reached,
+        "diagnosis": diagnosis(material.evaluation),
+        "seen": "frames" if material.is_world else "images",
+        "probes": probes,
         "robustness": robustness_curves(material.evaluation),
         "robustness_columns": COLUMNS,
         "skipped": material.skipped,
         "command": as_text(material.env.get("command")),
         "environment": [(spaced(key), as_text(value)) for key, value in material.env.items() if key != "command"],
         "settings": settings(material.config),
-        "terms": sorted(TERMS.values(), key=lambda term: term.label.lower()),
+        "terms": sorted(terms, key=lambda term: term.label.lower()),
         "missing": missing(material, has_verdict=bool(told)),
         "troubles": material.troubles,
         "rebuild": f"jepakit report {shlex.quote(str(material.path))}",

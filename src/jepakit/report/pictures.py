@@ -14,7 +14,7 @@ from PIL import Image
 SIDE = 120
 """Size of the canvas of a picture, and the most pixels a side that are embedded, in both directions."""
 
-MOST_PIXELS_AS_PNG = 64 * 64
+MOST_PIXELS_AS_PNG = 72 * 72
 
 
 def to_rgb(image: NDArray[Any]) -> NDArray[np.uint8]:

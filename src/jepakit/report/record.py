@@ -16,10 +16,11 @@ def facts(material: Material) -> list[tuple[str, str]]:
     found = [
         ("method", as_text(material.section("method").get("class")).removesuffix("Config")),
         ("data", as_text(material.section("data").get("train"))),
+        ("world", as_text(material.section("world").get("class")).removesuffix("Config")),
         ("seed", as_text(material.config.get("seed"))),
         ("steps", progress(material)),
         ("training", "" if seconds is None else duration(seconds)),
-        ("pace", "" if pace is None else f"{number(round(pace))} images/s"),
+        ("pace", "" if pace is None else f"{number(round(pace))} {'clips' if material.is_world else 'images'}/s"),
         ("on", as_text(material.env.get("device"))),
         ("started", as_text(material.env.get("started"))[:16].replace("T", " ")),
     ]
@@ -92,7 +93,9 @@ def missing(material: Material, *, has_verdict: bool) -> list[tuple[str, str]]:
         (not material.artifacts, "There are no pictures: they are stored when training ends.", train),
         (
             material.evaluation is None,
-            "There are no probe scores: what the features are worth is not known.",
+            "Nothing was played: how often goals are reached is not known."
+            if material.is_world
+            else "There are no probe scores: what the features are worth is not known.",
             evaluate,
         ),
     ]

@@ -169,25 +169,47 @@ def _task(
     protocol: Mapping[str, Any],
 ) -> Task:
     """Order the rows of one probe and place them on a common axis, which chance need not be on."""
-    scores = [_score(row) for row in rows]
+    scores = [score_of(row) for row in rows]
+    ours, best = next((s for s in scores if not s.is_floor), None), _best_floor(scores)
+    gain = gains.get((name, ours.arm)) if ours else None
+    told = (s for s in scores if s.is_floor and s.value is not None)
+    best = next((s for s in told if gain and s.arm == gain.get("against")), best)
+    return task_of(name, probe_label(name), scores, best, _gain(ours, best, gain), over_of(rows, protocol))
+
+
+def task_of(name: str, label: str, scores: Sequence[Score], best: Score | None, gain: str, over: str) -> Task:
+    """Return a table of scores on a common axis: the model, then its floors from best to worst.
+
+    Args:
+        name: What was measured, to find it again.
+        label: What was measured, in words.
+        scores: The rows.
+        best: The floor to beat.
+        gain: A sentence on how far the model lies above it.
+        over: What the intervals cover.
+    """
+    axis = _axis(scores)
     ours = [score for score in scores if not score.is_floor]
     floors = sorted((s for s in scores if s.is_floor), key=lambda s: -1.0 if s.value is None else -s.value)
-    axis = _axis([*ours, *floors])
-    gain = gains.get((name, ours[0].arm)) if ours else None
-    best = next((f for f in floors if f.value is not None and gain and f.arm == gain.get("against")), None)
-    best = best or next((f for f in floors if f.value is not None), None)
     return Task(
         name=name,
-        label=probe_label(name),
+        label=label,
         scores=[_placed(score, axis) for score in (*ours, *floors)],
         ticks=[(_place(axis, tick), f"{100 * tick:g}") for tick in axis.ticks],
         mark=None if best is None else _placed(best, axis).dot,
-        gain=_gain(ours[0] if ours else None, best, gain),
-        over=_over(rows, protocol),
+        gain=gain,
+        over=over,
     )
 
 
-def _score(record: Mapping[str, Any]) -> Score:
+def _best_floor(scores: Sequence[Score]) -> Score | None:
+    """Return the floor with the highest score that is told."""
+    floors = [(s.value, s) for s in scores if s.is_floor and s.value is not None]
+    return max(floors, key=lambda pair: pair[0])[1] if floors else None
+
+
+def score_of(record: Mapping[str, Any]) -> Score:
+    """Return the row of a record that has an arm, and may lack all else."""
     return Score(
         arm=str(record["arm"]),
         value=finite(record.get("value")),
@@ -238,7 +260,7 @@ def _gain(ours: Score | None, floor: Score | None, gain: Mapping[str, Any] | Non
     return f"{points(value)} points {where} against {beside}. {verdict}."
 
 
-def _over(rows: Sequence[Mapping[str, Any]], protocol: Mapping[str, Any]) -> str:
+def over_of(rows: Sequence[Mapping[str, Any]], protocol: Mapping[str, Any]) -> str:
     """Say what the intervals of a table cover."""
     row = next((row for row in rows if row.get("n") and row.get("varies")), None)
     if row is None:
