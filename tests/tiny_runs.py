@@ -3,19 +3,20 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from jepakit.commands import scoring
+from jepakit.commands import reaching, scoring
 from jepakit.data import Digits
 from jepakit.evaluation import EvaluationConfig
 from jepakit.nn import ResNetConfig, ViTConfig
 from jepakit.nn.framenet import FrameNetConfig
 from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
-from jepakit.recipes import ImageData, ImageRecipe, WorldRecipe, find_recipe
+from jepakit.recipes import ImageData, ImageRecipe, WorldRecipe, find_recipe, world_pictures
 from jepakit.recipes.config import CostLearning
 
 CONV = ResNetConfig(num_blocks=(1, 1), width=8, in_channels=1)
@@ -67,6 +68,14 @@ def tiny_world(name: str = "two-rooms-fixed", *, seed: int = 0, **training: Any)
         planning=replace(recipe.planning, learned=learned, **search),
         seed=seed,
     )
+
+
+@contextmanager
+def quick_pictures() -> Iterator[None]:
+    """Let runs in worlds train the decoder of their pictures for two updates."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reaching, "save_world_pictures", partial(world_pictures.save_world_pictures, decoder_updates=2))
+        yield
 
 
 def quick_rule(**settings: Any) -> EvaluationConfig:

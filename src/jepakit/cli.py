@@ -234,9 +234,10 @@ def _evaluate(arguments: list[str]) -> int:
         probes: tuple[Probe, ...] = PROBES,
         robustness: bool = True,
         episodes: int | None = None,
+        diagnose: int = 0,
     ) -> Any:
         both = {"final": final, "checkpoint": checkpoint}
-        return run, both, {"probes": probes, "robustness": robustness}, {"episodes": episodes}
+        return run, both, {"probes": probes, "robustness": robustness}, {"episodes": episodes, "diagnose": diagnose}
 
     folder, options, of_images, of_worlds = _parse(_described(evaluate, commands.evaluate), "evaluate", arguments)
     warn(collapse(Run(folder), options["checkpoint"]))
@@ -275,6 +276,8 @@ def _reaching_table(record: Mapping[str, Any]) -> str:
             f"{comes['value']:.1%}   {arm['seconds_per_episode']:.2f} s an episode"
             + ("   (told the places)" if arm["uses_labels"] else "")
         )
+    if record["diagnosis"] is not None:
+        lines.append(record["diagnosis"]["sentence"])
     return "\n".join(lines)
 
 

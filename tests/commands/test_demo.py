@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_runs import quick_rule, quick_scoring, tiny, tiny_world
+from tiny_runs import quick_pictures, quick_rule, quick_scoring, tiny, tiny_world
 
 from jepakit.commands import demo, demonstration
 from jepakit.commands.demonstration import five_shot_summary
@@ -16,7 +16,7 @@ from jepakit.commands.demonstration import five_shot_summary
 def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run the quick demo with a recipe of 40 steps, of which it takes 4."""
     folder = tmp_path_factory.mktemp("demo") / "demo"
-    with pytest.MonkeyPatch.context() as patch, quick_scoring(quick_rule):
+    with pytest.MonkeyPatch.context() as patch, quick_scoring(quick_rule), quick_pictures():
         patch.setattr(demonstration, "digits_transform", lambda: tiny(num_steps=40, warmup_steps=10))
         patch.setattr(demonstration, "two_rooms_fixed", lambda: tiny_world(num_steps=20))
         result = demo(folder, quick=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_runs import tiny, tiny_world
+from tiny_runs import quick_pictures, tiny_world
 
 import jepakit
 from jepakit import cli
@@ -17,19 +17,26 @@ from jepakit.recipes import find_recipe
 from jepakit.recipes.config import WorldRecipe
 from jepakit.recipes.episodes import evaluate_world
 from jepakit.recipes.feeds import learning_world
+from jepakit.recipes.pipeline import train as run_recipe
 from jepakit.recipes.reaching import embedded_trajectories, read_cost
 from jepakit.storage import Run, config_from_dict, config_to_dict
 from jepakit.types import UserError
+
+PICTURES = ("episodes", "distance", "rollout")
 
 
 @pytest.fixture(scope="module")
 def world_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world") / "run"
-    patch = pytest.MonkeyPatch()
-    with patch.context() as few:
+    with pytest.MonkeyPatch.context() as few, quick_pictures():
         few.setattr("jepakit.commands.reaching.evaluate_world", _few_episodes)
         train(tiny_world(), folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jepakit.commands.reaching.save_world_pictures", lambda *_: None)
 
 
 def _few_episodes(*given, **told):  # type: ignore[no-untyped-def]
@@ -43,7 +50,10 @@ def test_training_ends_with_goals_reached_beside_floors(world_run: Path) -> None
     assert record["protocol"]["manifest"] == "two-rooms-fixed-dev"
     assert (record["checkpoint"], record["step"]) == ("last", 4)
     assert {gain["against"] for gain in record["gains"]} == {"random policy", "straight line"}
-    assert (world_run / "report.html").is_file()
+    assert {path.name for path in (world_run / "artifacts").iterdir()} == {f"{n}.npz" for n in PICTURES}
+    page = (world_run / "report.html").read_text()
+    assert "Reaching goals" in page
+    assert "straight line" in page
 
 
 def test_the_straight_line_reaches_goals_that_it_sees_through_the_door(world_run: Path) -> None:
@@ -126,13 +136,19 @@ def test_the_estimator_takes_recipes_of_images_alone() -> None:
         jepakit.JEPATransformer(recipe="two-rooms-fixed").fit(torch.zeros(4, 8, 8, dtype=torch.uint8).numpy())
 
 
-def test_a_stopped_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
-    whole = train(tiny_world(save_every_s=0.0), tmp_path / "whole").method.state_dict()
-    _ = tiny  # images have their own test of this
-    run = Run(tmp_path / "cut")
-    monkey = pytest.MonkeyPatch()
-    with monkey.context() as patch:
-        patch.setattr("jepakit.worlds.stream.AHEAD", 1)
-        again = train(tiny_world(save_every_s=0.0), run.path).method.state_dict()
+def test_clips_made_ahead_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = replace(tiny_world(), planning=replace(tiny_world().planning, learned=None))
+    whole = run_recipe(recipe, tmp_path / "whole").method.state_dict()
+    monkeypatch.setattr("jepakit.worlds.stream.AHEAD", 1)
+    again = run_recipe(recipe, tmp_path / "again").method.state_dict()
     for name, tensor in whole.items():
         assert torch.equal(tensor, again[name]), name
+
+
+def test_a_diagnosis_stands_in_the_record(world_run: Path) -> None:
+    record = evaluate_reaching(world_run, episodes=2, diagnose=1)
+    found = record["diagnosis"]
+    assert found["num_episodes"] == 1
+    assert len(found["arms"]) == 4
+    assert found["sentence"]
+    assert json.loads((world_run / "evaluation.json").read_text())["diagnosis"] == found

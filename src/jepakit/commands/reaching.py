@@ -11,8 +11,10 @@ from jepakit.evaluation.episodes import play
 from jepakit.hub import load
 from jepakit.planning.plan import Cost
 from jepakit.recipes.config import WorldRecipe
+from jepakit.recipes.diagnosing import diagnose_world
 from jepakit.recipes.episodes import evaluate_world
-from jepakit.recipes.reaching import control_of, read_cost
+from jepakit.recipes.reaching import control_of, planner_of, read_cost
+from jepakit.recipes.world_pictures import Playing, save_world_pictures, telling
 from jepakit.report import build_report
 from jepakit.storage import Run, append_line, config_from_dict, write_json
 from jepakit.training.precision import choose_device
@@ -38,7 +40,7 @@ class Reached:
 
 def is_world(run: Run) -> bool:
     """Return whether a run learned a world rather than images."""
-    return run.config().get("class") == WorldRecipe.__name__
+    return run.file("config.json").exists() and run.config().get("class") == WorldRecipe.__name__
 
 
 def recipe_of(run: Run) -> WorldRecipe:
@@ -53,7 +55,12 @@ def recipe_of(run: Run) -> WorldRecipe:
 
 
 def evaluate_reaching(
-    run: Path | str, *, final: bool = False, checkpoint: str = "last", episodes: int | None = None
+    run: Path | str,
+    *,
+    final: bool = False,
+    checkpoint: str = "last",
+    episodes: int | None = None,
+    diagnose: int = 0,
 ) -> dict[str, Any]:
     """Reach the goals of a manifest beside floors, write evaluation.json, and rebuild report.html.
 
@@ -62,6 +69,8 @@ def evaluate_reaching(
         final: Take the test manifest and keep the record for good; otherwise the development manifest.
         checkpoint: `last` or `healthy`.
         episodes: Only so many of the manifest's.
+        diagnose: Episodes of the development manifest on which to find out what fails (model, metric or search), which
+            takes a few seconds each; 0 leaves it out.
 
     Raises:
         UserError: The run has no checkpoint, or there is no manifest for its world.
@@ -71,7 +80,9 @@ def evaluate_reaching(
     model = load(directory.path, checkpoint=checkpoint, device=choose_device("auto"))
     cost = read_cost(recipe.planning, directory, model.device)
     which = {name: model.description[name] for name in ("checkpoint", "step")}
-    record = score_world(model.method, recipe, cost, directory, which, final=final, episodes=episodes)
+    record = score_world(
+        model.method, recipe, cost, directory, which, final=final, episodes=episodes, diagnose=diagnose
+    )
     build_report(directory)
     return record
 
@@ -85,13 +96,20 @@ def score_world(
     *,
     final: bool = False,
     episodes: int | None = None,
+    diagnose: int = 0,
 ) -> dict[str, Any]:
-    """Evaluate a method in memory and write evaluation.json; arguments as in `evaluate_reaching`."""
-    split = "test" if final else "dev"
-    record = evaluate_world(method, recipe, cost, which, split=split, num_episodes=episodes)
+    """Evaluate a method in memory, write evaluation.json and the pictures; arguments as in `evaluate_reaching`."""
+    found = evaluate_world(method, recipe, cost, which, split="test" if final else "dev", num_episodes=episodes)
+    record = found.record
+    if diagnose:
+        record["diagnosis"] = diagnose_world(method, recipe, cost, diagnose)
     write_json(run.file("evaluation.json"), record)
     if final:
         append_line(run.file("final-records.jsonl"), record)
+    planning = recipe.planning
+    playing = Playing(planner_of(planning, cost), planning.every, planning.hold, planning.num_steps)
+    shown = found.ids[telling(found.reached)]
+    save_world_pictures(run, method, found.world, recipe.data.behaviour, playing, cost, shown)
     return record
 
 

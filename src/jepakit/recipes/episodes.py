@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from jepakit.evaluation.manifest import read_manifest
@@ -21,10 +22,27 @@ _AT_ONCE = 50
 """Episodes that are planned for together: more fill memory, fewer leave the machine idle."""
 
 
+@dataclass(frozen=True)
+class Reaching:
+    """Hold what an evaluation found.
+
+    Args:
+        record: The content of evaluation.json.
+        world: Where the episodes took place, with the manifest's seed.
+        ids: The episodes.
+        reached: Which of them the model ended at its goal.
+    """
+
+    record: dict[str, Any]
+    world: Any
+    ids: Int[Tensor, " b"]
+    reached: Bool[Tensor, " b"]
+
+
 def evaluate_world(
     method: Any, recipe: WorldRecipe, cost: Cost, which: Mapping[str, Any], *, split: str, num_episodes: int | None
-) -> dict[str, Any]:
-    """Play the episodes of a manifest with the model and its floors; returns the content of evaluation.json.
+) -> Reaching:
+    """Play the episodes of a manifest with the model and its floors.
 
     Args:
         method: The trained method, in eval mode.
@@ -54,7 +72,8 @@ def evaluate_world(
         "statement": _statement(planning),
     }
     seconds = round(time.perf_counter() - begin, 1)
-    return reaching_record(protocol, arms) | dict(which) | {"seconds": seconds}
+    record = reaching_record(protocol, arms) | dict(which) | {"seconds": seconds}
+    return Reaching(record, world, ids, arms[0].reached[:, -1])
 
 
 def _model_arm(method: Any, planning: Planning, cost: Cost, world: Any, ids: Int[Tensor, " b"]) -> ReachingArm:

@@ -47,7 +47,7 @@ def _recipe(name: str, layout: str, dim: int, num_steps: int) -> WorldRecipe:
 
 def two_rooms_fixed() -> WorldRecipe:
     """Learn TwoRooms with the wall in its place: minutes on a laptop."""
-    return _recipe("two-rooms-fixed", "fixed", dim=64, num_steps=2400)
+    return _recipe("two-rooms-fixed", "fixed", dim=64, num_steps=1600)
 
 
 def two_rooms_random() -> WorldRecipe:

@@ -80,11 +80,17 @@ class Material:
     def is_world(self) -> bool:
         """Return whether the run is about a world, by its evaluation, its configuration or its pictures."""
         kind = self.evaluation.get("kind") if isinstance(self.evaluation, dict) else None
-        return kind == "world" or bool(self.section("world")) or any(name in self.artifacts for name in WORLD_PICTURES)
+        return kind == "world" or bool(self.world) or any(name in self.artifacts for name in WORLD_PICTURES)
 
     def section(self, key: str) -> dict[str, Any]:
         """Return a nested part of the configuration; empty where there is none."""
         value = self.config.get(key)
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def world(self) -> dict[str, Any]:
+        """Return the world's part of the configuration; empty where a run learned from images."""
+        value = self.section("data").get("world")
         return value if isinstance(value, dict) else {}
 
     @property

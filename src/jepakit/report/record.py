@@ -16,7 +16,7 @@ def facts(material: Material) -> list[tuple[str, str]]:
     found = [
         ("method", as_text(material.section("method").get("class")).removesuffix("Config")),
         ("data", as_text(material.section("data").get("train"))),
-        ("world", as_text(material.section("world").get("class")).removesuffix("Config")),
+        ("world", as_text(material.world.get("class")).removesuffix("Config")),
         ("seed", as_text(material.config.get("seed"))),
         ("steps", progress(material)),
         ("training", "" if seconds is None else duration(seconds)),
