@@ -1,8 +1,10 @@
 # Two commands, each complete on a fresh machine: make demo, make test.
 PYTHON ?= python3
 BIN := .venv/bin
+SHARE ?= 1/1
 DATA ?= $(wildcard ../shared/data)
-export JEPAKIT_TEST_DATA ?= $(if $(DATA),$(abspath $(DATA)),)
+export JEPAKIT_TEST_SHARE ?= 1/1
+DATA ?= $(if $(DATA),$(abspath $(DATA)),)
 
 .PHONY: demo test check breaks clean
 
@@ -19,7 +21,7 @@ check: .venv/.dev
 	$(BIN)/lint-imports --no-logo
 
 breaks: .venv/.dev
-	$(BIN)/python tools/breaks.py
+	$(BIN)/python tools/breaks.py --share $(SHARE)
 
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv
