@@ -14,7 +14,7 @@ from jepakit.commands import evaluate, evaluate_reaching, plan, train
 from jepakit.planning import CEM, LatentDistance
 from jepakit.planning.costs import WeightedSum
 from jepakit.recipes import find_recipe
-from jepakit.recipes.config import WorldRecipe
+from jepakit.recipes.config import CostLearning, WorldRecipe
 from jepakit.recipes.episodes import evaluate_world
 from jepakit.recipes.feeds import learning_world
 from jepakit.recipes.pipeline import train as run_recipe
@@ -85,7 +85,7 @@ def test_a_second_call_does_nothing_twice(world_run: Path, monkeypatch: pytest.M
 def test_the_learned_cost_is_kept_with_the_run(world_run: Path, tmp_path: Path) -> None:
     cost = read_cost(tiny_world().planning, Run(world_run))
     assert isinstance(cost, WeightedSum)
-    planning = replace(tiny_world().planning, learned=None)
+    planning = replace(tiny_world().planning, learned=CostLearning(num_steps=0))
     assert isinstance(read_cost(planning, Run(world_run)), LatentDistance)
     with pytest.raises(UserError, match="no learned cost yet"):
         read_cost(tiny_world().planning, Run(tmp_path))
@@ -137,7 +137,7 @@ def test_the_estimator_takes_recipes_of_images_alone() -> None:
 
 
 def test_clips_made_ahead_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = replace(tiny_world(), planning=replace(tiny_world().planning, learned=None))
+    recipe = replace(tiny_world(), planning=replace(tiny_world().planning, learned=CostLearning(num_steps=0)))
     whole = run_recipe(recipe, tmp_path / "whole").method.state_dict()
     monkeypatch.setattr("jepakit.worlds.stream.AHEAD", 1)
     again = run_recipe(recipe, tmp_path / "again").method.state_dict()

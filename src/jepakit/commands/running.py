@@ -113,7 +113,7 @@ def finish_world(
     say = progress.say if progress is not None else _nothing
     try:
         if step == recipe.training.num_steps and not is_scored(run, step, final=final):
-            if recipe.planning.learned is not None:
+            if recipe.planning.learned.num_steps:
                 say("learning how far goals are, from time alone ...")
             learn_cost(method, recipe, run)
             cost = read_cost(recipe.planning, run, device_of(method))

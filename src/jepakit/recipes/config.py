@@ -107,7 +107,7 @@ class CostLearning:
     Args:
         num_trajectories: Held-out trajectories.
         num_frames: Frames of each that are looked at: gaps are told apart up to one less.
-        num_steps: Updates of the head.
+        num_steps: Updates of the head; 0 learns none, and plans are made by latent distance alone.
         hidden_dim: Width of its hidden layers.
     """
 
@@ -131,7 +131,7 @@ class Planning:
         std: First standard deviation, in shares of the largest action.
         colour: Of the candidates' noise over time; 0 is white.
         distance_weight: Weight of the mean latent distance to the goal beside the learned cost.
-        learned: The learned cost; None plans by latent distance alone.
+        learned: The learned cost.
         num_steps: Steps of an episode.
     """
 
@@ -144,7 +144,7 @@ class Planning:
     std: float = 0.7
     colour: float = 2.0
     distance_weight: float = 1.0
-    learned: CostLearning | None = None
+    learned: CostLearning = field(default_factory=CostLearning)
     num_steps: int = 200
 
 

@@ -153,7 +153,7 @@ def _statement(planning: Planning) -> list[str]:
     cost = (
         "the expected octave of the steps to go, learned from time gaps of held-out trajectories, plus "
         f"{planning.distance_weight:g} times the mean squared latent distance, both averaged over the plan"
-        if learned
+        if learned.num_steps
         else "the mean squared latent distance to the goal, averaged over the plan"
     )
     return [

@@ -39,7 +39,7 @@ def embedded_trajectories(
 def learn_cost(method: Any, recipe: WorldRecipe, run: Run) -> None:
     """Train the head that tells how far goals are, and keep it in the run; nothing where the recipe asks for none."""
     learned = recipe.planning.learned
-    if learned is None:
+    if learned.num_steps == 0:
         return
     z = embedded_trajectories(method, recipe, learned.num_trajectories, learned.num_frames).flatten(2)
     config = ReachabilityConfig(
@@ -56,7 +56,7 @@ def read_cost(planning: Planning, run: Run, device: torch.device | str = "cpu") 
         UserError: The learned cost was not learned yet, or its file is damaged.
     """
     distance = LatentDistance(over="mean")
-    if planning.learned is None:
+    if planning.learned.num_steps == 0:
         return distance
     if not run.file(_FOLDER).exists():
         raise UserError(f"{run.path} has no learned cost yet; it is learned when training ends, so train it first.")

@@ -3,7 +3,7 @@
 from jepakit.methods import EBJEPAWorldConfig
 from jepakit.nn.framenet import FrameNetConfig
 from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
-from jepakit.recipes.config import CostLearning, Planning, WorldData, WorldRecipe
+from jepakit.recipes.config import Planning, WorldData, WorldRecipe
 from jepakit.training import TrainingConfig
 from jepakit.views import Preprocess
 from jepakit.worlds import TwoRooms, Wandering
@@ -41,7 +41,7 @@ def _recipe(name: str, layout: str, dim: int, num_steps: int) -> WorldRecipe:
             log_every=50,
             health_every=num_steps // 4,
         ),
-        planning=Planning(learned=CostLearning(), distance_weight=2.0),
+        planning=Planning(distance_weight=2.0),
     )
 
 
