@@ -162,7 +162,7 @@ def world_run(path: Path) -> Path:
     """Write every file that the run of a world can have."""
     method = {"class": "EBJEPAWorldConfig", "frame_skip": 4, "rollout_steps": 4}
     world = {"class": "TwoRooms", "layout": "fixed", "seed": 0}
-    fake_runs.write_config(path, 600, recipe="two-rooms", method=method, world=world, data={"class": "Wandering"})
+    fake_runs.write_config(path, 600, recipe="two-rooms", method=method, data={"class": "WorldData", "world": world})
     fake_runs.write_metrics(path, 600)
     write_world_artifacts(path)
     write_json(path / "evaluation.json", evaluation())
