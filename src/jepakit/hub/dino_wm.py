@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from jepakit.hub.foreign import Renaming, read_foreign, tensors_in
 from jepakit.hub.lewm import plain_block
 from jepakit.methods.dino_wm import DINOWM, DINOWMConfig
-from jepakit.methods.lewm import FrameEncoderConfig
+from jepakit.methods.perceiving import FrameEncoderConfig
 from jepakit.nn.window_dynamics import WindowDynamicsConfig
 from jepakit.types import UserError
 from jepakit.views import Preprocess

@@ -14,48 +14,36 @@ mean over tokens and their numbers, proprioception's included.
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-import gymnasium
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from jepakit.jepa import Objective
-from jepakit.methods.acting import ActingConfig
-from jepakit.methods.lewm import FrameEncoderConfig, fitted
+from jepakit.methods.perceiving import WorldModelConfig
 from jepakit.methods.world import WorldMethod
 from jepakit.nn.causal_dynamics import CausalDynamicsConfig
 from jepakit.nn.window_dynamics import WindowDynamicsConfig
 from jepakit.objectives import mse
 from jepakit.random import seeded_init
-from jepakit.types import ClipBatch, Prediction, UserError
-from jepakit.views import Preprocess
+from jepakit.types import Prediction, UserError
 
 PATCHES = CausalDynamicsConfig(conditioning="concatenate", head="linear")
 
 
 @dataclass(frozen=True, kw_only=True)
-class DINOWMConfig(ActingConfig):
-    """Describe the world model; actions and proprioception are `ActingConfig`'s.
+class DINOWMConfig(WorldModelConfig):
+    """Describe the world model; the frozen encoder, preprocessing, actions and proprioception are `WorldModelConfig`'s.
 
     Args:
-        encoder: The frozen network that gives patch tokens.
-        preprocess: What is done to a frame.
         dynamics: The predictor; its number of tokens is the encoder's.
         rollout_steps: Steps ahead that are predicted.
         proprio_embedding_dim: Width of what stands for proprioception beside every token.
     """
 
-    encoder: FrameEncoderConfig
-    preprocess: Preprocess
     dynamics: CausalDynamicsConfig | WindowDynamicsConfig = field(default=PATCHES)
     rollout_steps: int = 1
     proprio_embedding_dim: int = 10
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "preprocess", fitted(self.preprocess, self.encoder))
 
     def build(self, seed: int, num_steps: int, encoder: nn.Module | None = None) -> "DINOWM":
         """Build the method with fresh weights drawn from `seed`.
@@ -74,6 +62,7 @@ class DINOWM(WorldMethod):
     """Predict the patch tokens of a frozen encoder."""
 
     config_class = DINOWMConfig
+    config: DINOWMConfig
 
     def __init__(self, config: DINOWMConfig, seed: int, encoder: nn.Module | None = None):
         frozen = copy.deepcopy(encoder) if encoder is not None else config.encoder.build()
@@ -84,9 +73,7 @@ class DINOWM(WorldMethod):
             tokens = frozen(torch.zeros(1, config.preprocess.channels, side, side))
         sized = replace(config.dynamics, num_tokens=tokens.shape[1])
         dynamics = sized.build(tokens.shape[2] + felt_dim, config.told_dim)
-        super().__init__(frozen, dynamics, Objective(mse), config.preprocess, config.rollout_steps, seed)
-        self.config = config
-        self.frame_skip = config.frame_skip
+        super().__init__(config, frozen, dynamics, Objective(mse), seed)
         self.proprio = nn.Linear(config.proprio_dim, felt_dim) if felt_dim else None
 
     def train(self, mode: bool = True) -> "DINOWM":
@@ -94,19 +81,6 @@ class DINOWM(WorldMethod):
         super().train(mode)
         self.encoder.eval()
         return self
-
-    @property
-    def action_space(self) -> gymnasium.spaces.Space[Any]:
-        """Return the actions that a planner may choose."""
-        return self.config.action_space
-
-    def thinned(self, clip: ClipBatch) -> ClipBatch:
-        """Return the frames that are looked at."""
-        return self.config.thinned(clip)
-
-    def told(self, action: Float[Tensor, "*b t a"]) -> Float[Tensor, "*b t2 a2"]:
-        """Return what the predictor is told of actions."""
-        return self.config.told(action)
 
     def embed(
         self, frames: UInt8[Tensor, "b t c h w"], proprio: Float[Tensor, "b t p"] | None = None

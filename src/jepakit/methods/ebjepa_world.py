@@ -12,9 +12,7 @@ see (after the multi-step inverse models of Lamb et al. 2022, arXiv 2207.08229),
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-import gymnasium
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -23,8 +21,7 @@ from torch import Tensor, nn
 
 from jepakit.collectives import weighted_mean
 from jepakit.jepa import Objective, Term, wide
-from jepakit.methods.acting import ActingConfig
-from jepakit.methods.lewm import fitted
+from jepakit.methods.perceiving import WorldModelConfig
 from jepakit.methods.world import WorldMethod
 from jepakit.nn.dynamics import GRUDynamicsConfig
 from jepakit.nn.framenet import FrameNetConfig
@@ -32,20 +29,18 @@ from jepakit.nn.impala import ImpalaConfig
 from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
 from jepakit.objectives import Covariance, Variance, mse
 from jepakit.random import seeded_init
-from jepakit.types import ClipBatch, UserError
-from jepakit.views import Preprocess
+from jepakit.types import UserError
 
 _CLOSER = 4.0
 """How much larger inverse dynamics sees a movement than the embeddings themselves: within a step they hardly change."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class EBJEPAWorldConfig(ActingConfig):
-    """Describe the world model; actions are `ActingConfig`'s.
+class EBJEPAWorldConfig(WorldModelConfig):
+    """Describe the world model; preprocessing and actions are `WorldModelConfig`'s.
 
     Args:
         encoder: The network that perceives a frame.
-        preprocess: What is done to a frame.
         dynamics: The predictor.
         rollout_steps: Steps ahead that are predicted.
         variance_weight: `w_v`.
@@ -61,7 +56,6 @@ class EBJEPAWorldConfig(ActingConfig):
     """
 
     encoder: FrameNetConfig | ImpalaConfig
-    preprocess: Preprocess
     dynamics: GRUDynamicsConfig | ResidualDynamicsConfig = field(default_factory=GRUDynamicsConfig)
     rollout_steps: int = 8
     variance_weight: float = 16.0
@@ -78,7 +72,6 @@ class EBJEPAWorldConfig(ActingConfig):
             raise UserError(f"inverse_gaps are frames apart, each at least 1, got {self.inverse_gaps}.")
         if self.proprio_dim:
             raise UserError("EBJEPAWorld perceives pictures alone, so proprio_dim must be 0; LeWM takes both.")
-        object.__setattr__(self, "preprocess", fitted(self.preprocess, self.encoder))
 
     def build(self, seed: int, num_steps: int) -> "EBJEPAWorld":
         """Build the method with fresh weights drawn from `seed`; the length of training changes nothing."""
@@ -90,6 +83,7 @@ class EBJEPAWorld(WorldMethod):
     """Predict embeddings that are kept open by their own spread and by the actions that they tell."""
 
     config_class = EBJEPAWorldConfig
+    config: EBJEPAWorldConfig
 
     def __init__(self, config: EBJEPAWorldConfig, seed: int):
         encoder = config.encoder.build()
@@ -101,9 +95,7 @@ class EBJEPAWorld(WorldMethod):
         }
         weights = {"slowness": config.slowness_weight, "inverse": config.inverse_weight}
         objective = Objective(mse, terms, aux_weights=weights)
-        super().__init__(encoder, dynamics, objective, config.preprocess, config.rollout_steps, seed)
-        self.config = config
-        self.frame_skip = config.frame_skip
+        super().__init__(config, encoder, dynamics, objective, seed)
         self.inverse = nn.ModuleList(
             nn.Sequential(
                 nn.Linear(2 * dim, config.inverse_dim),
@@ -112,19 +104,6 @@ class EBJEPAWorld(WorldMethod):
             )
             for _ in config.inverse_gaps
         )
-
-    @property
-    def action_space(self) -> gymnasium.spaces.Space[Any]:
-        """Return the actions that a planner may choose."""
-        return self.config.action_space
-
-    def thinned(self, clip: ClipBatch) -> ClipBatch:
-        """Return the frames that are looked at."""
-        return self.config.thinned(clip)
-
-    def told(self, action: Float[Tensor, "*b t a"]) -> Float[Tensor, "*b t2 a2"]:
-        """Return what the predictor is told of actions."""
-        return self.config.told(action)
 
     def regularized(self, z: Float[Tensor, "b t d"]) -> Mapping[str, Float[Tensor, "k g _"]]:
         """Return every frame's embedding, all in one group: an encoder of single frames cannot tell their time."""

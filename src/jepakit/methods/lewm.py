@@ -13,10 +13,9 @@ steps ahead and inverse dynamics are options that the paper's model does not hav
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
-import gymnasium
 import torch
 from einops import rearrange
 from jaxtyping import Float, UInt8
@@ -25,33 +24,24 @@ from torch.nn.functional import cosine_similarity
 
 from jepakit.collectives import weighted_mean
 from jepakit.jepa import Objective, Term, wide
-from jepakit.methods.acting import ActingConfig
-from jepakit.methods.agree import square_size
+from jepakit.methods.perceiving import WorldModelConfig
 from jepakit.methods.world import WorldMethod
-from jepakit.nn import BackboneConfig, ViTConfig
 from jepakit.nn.causal_dynamics import CausalDynamicsConfig, mlp_head
-from jepakit.nn.classvit import ClassViTConfig
 from jepakit.nn.dynamics import GRUDynamicsConfig
-from jepakit.nn.framenet import FrameNetConfig
-from jepakit.nn.impala import ImpalaConfig
 from jepakit.nn.prefix_dynamics import PrefixDynamicsConfig
 from jepakit.nn.window_dynamics import WindowDynamicsConfig
 from jepakit.objectives import SIGReg, mse
 from jepakit.random import seeded_init
-from jepakit.types import ClipBatch, UserError
-from jepakit.views import Preprocess
+from jepakit.types import UserError
 
-FrameEncoderConfig = FrameNetConfig | ViTConfig | ClassViTConfig | ImpalaConfig | BackboneConfig
 DynamicsConfig = CausalDynamicsConfig | WindowDynamicsConfig | PrefixDynamicsConfig | GRUDynamicsConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeWMConfig(ActingConfig):
-    """Describe the world model; actions and proprioception are `ActingConfig`'s.
+class LeWMConfig(WorldModelConfig):
+    """Describe the world model; encoder, preprocessing, actions and proprioception are `WorldModelConfig`'s.
 
     Args:
-        encoder: The network that perceives a frame.
-        preprocess: What is done to a frame.
         pool: The embedding is the "mean" of the encoder's tokens or the "first" of them (a class token).
         dynamics: The predictor.
         dim: Width of the embedding.
@@ -68,8 +58,6 @@ class LeWMConfig(ActingConfig):
         UserError: An action has no bounds, or `pool` is neither.
     """
 
-    encoder: FrameEncoderConfig
-    preprocess: Preprocess
     pool: Literal["mean", "first"] = "mean"
     dynamics: DynamicsConfig = field(default_factory=CausalDynamicsConfig)
     dim: int = 192
@@ -85,7 +73,6 @@ class LeWMConfig(ActingConfig):
         super().__post_init__()
         if self.pool not in ("mean", "first"):
             raise UserError(f"pool must be 'mean' or 'first', got {self.pool!r}.")
-        object.__setattr__(self, "preprocess", fitted(self.preprocess, self.encoder))
 
     def build(self, seed: int, num_steps: int) -> "LeWM":
         """Build the method with fresh weights drawn from `seed`; the length of training changes nothing."""
@@ -93,19 +80,11 @@ class LeWMConfig(ActingConfig):
             return LeWM(self, seed)
 
 
-def fitted(preprocess: Preprocess, encoder: FrameEncoderConfig) -> Preprocess:
-    """Return the preprocessing with the channels, and where it says so the size, that an encoder takes."""
-    if isinstance(encoder, FrameNetConfig | ClassViTConfig | ImpalaConfig):
-        preprocess = replace(preprocess, image_size=encoder.image_size)
-    elif isinstance(encoder, ViTConfig):
-        preprocess = replace(preprocess, image_size=square_size(encoder))
-    return replace(preprocess, channels=encoder.in_channels)
-
-
 class LeWM(WorldMethod):
     """Predict the next embedding; SIGReg keeps embeddings open."""
 
     config_class = LeWMConfig
+    config: LeWMConfig
 
     def __init__(self, config: LeWMConfig, seed: int):
         encoder = config.encoder.build()
@@ -113,9 +92,7 @@ class LeWM(WorldMethod):
         weights = {"straightening": config.straightening_weight, "inverse": config.inverse_weight}
         dynamics = config.dynamics.build(config.dim, config.told_dim, nn.Identity())
         objective = Objective(mse, {"sigreg": sigreg}, aux_weights=weights)
-        super().__init__(encoder, dynamics, objective, config.preprocess, config.rollout_steps, seed)
-        self.config = config
-        self.frame_skip = config.frame_skip
+        super().__init__(config, encoder, dynamics, objective, seed)
         self.proprio = nn.Linear(config.proprio_dim, config.dim) if config.proprio_dim else None
         seen_dim = encoder.embedding_dim + (config.dim if config.proprio_dim else 0)
         self.projector = mlp_head(seen_dim, config.projector_dim, config.dim)
@@ -125,19 +102,6 @@ class LeWM(WorldMethod):
             if config.inverse_weight
             else None
         )
-
-    @property
-    def action_space(self) -> gymnasium.spaces.Space[Any]:
-        """Return the actions that a planner may choose."""
-        return self.config.action_space
-
-    def thinned(self, clip: ClipBatch) -> ClipBatch:
-        """Return the frames that are looked at."""
-        return self.config.thinned(clip)
-
-    def told(self, action: Float[Tensor, "*b t a"]) -> Float[Tensor, "*b t2 a2"]:
-        """Return what the predictor is told of actions."""
-        return self.config.told(action)
 
     def pooled(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
         """Return the encoder's one vector for each frame."""

@@ -13,16 +13,13 @@ without its stochastic part. Deviations: every start and every number of steps, 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-import gymnasium
 from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from jepakit.jepa import Objective
-from jepakit.methods.acting import ActingConfig
-from jepakit.methods.lewm import fitted
+from jepakit.methods.perceiving import WorldModelConfig
 from jepakit.methods.world import WorldMethod, questions_of
 from jepakit.nn.dynamics import GRUDynamicsConfig
 from jepakit.nn.framedecoder import FrameDecoderConfig
@@ -30,16 +27,14 @@ from jepakit.nn.framenet import FrameNetConfig
 from jepakit.objectives import mse
 from jepakit.random import seeded_init
 from jepakit.types import ClipBatch, Prediction, UserError
-from jepakit.views import Preprocess
 
 
 @dataclass(frozen=True, kw_only=True)
-class PixelWorldConfig(ActingConfig):
-    """Describe the world model; actions are `ActingConfig`'s.
+class PixelWorldConfig(WorldModelConfig):
+    """Describe the world model; preprocessing and actions are `WorldModelConfig`'s.
 
     Args:
         encoder: The network that perceives a frame.
-        preprocess: What is done to a frame.
         dynamics: The predictor.
         decoder: The network that draws frames.
         rollout_steps: Steps ahead that are drawn.
@@ -49,7 +44,6 @@ class PixelWorldConfig(ActingConfig):
     """
 
     encoder: FrameNetConfig
-    preprocess: Preprocess
     dynamics: GRUDynamicsConfig = field(default_factory=GRUDynamicsConfig)
     decoder: FrameDecoderConfig = field(default_factory=FrameDecoderConfig)
     rollout_steps: int = 8
@@ -58,7 +52,6 @@ class PixelWorldConfig(ActingConfig):
         super().__post_init__()
         if self.proprio_dim:
             raise UserError("A pixel-predicting world model sees pictures alone; set proprio_dim to 0.")
-        object.__setattr__(self, "preprocess", fitted(self.preprocess, self.encoder))
 
     def build(self, seed: int, num_steps: int) -> "PixelWorld":
         """Build the method with fresh weights drawn from `seed`; the length of training changes nothing."""
@@ -70,28 +63,14 @@ class PixelWorld(WorldMethod):
     """Predict the pixels of later frames through embeddings."""
 
     config_class = PixelWorldConfig
+    config: PixelWorldConfig
 
     def __init__(self, config: PixelWorldConfig, seed: int):
         encoder = config.encoder.build()
         dynamics = config.dynamics.build(encoder.embedding_dim, config.told_dim, encoder.norm)
-        super().__init__(encoder, dynamics, Objective(mse), config.preprocess, config.rollout_steps, seed)
-        self.config = config
-        self.frame_skip = config.frame_skip
+        super().__init__(config, encoder, dynamics, Objective(mse), seed)
         size, channels = config.preprocess.image_size, config.preprocess.channels
         self.decoder = config.decoder.build(encoder.embedding_dim, size, channels)
-
-    @property
-    def action_space(self) -> gymnasium.spaces.Space[Any]:
-        """Return the actions that a planner may choose."""
-        return self.config.action_space
-
-    def thinned(self, clip: ClipBatch) -> ClipBatch:
-        """Return the frames that are looked at."""
-        return self.config.thinned(clip)
-
-    def told(self, action: Float[Tensor, "*b t a"]) -> Float[Tensor, "*b t2 a2"]:
-        """Return what the predictor is told of actions."""
-        return self.config.told(action)
 
     def predict(self, batch: ClipBatch, step: int) -> Prediction:
         """Draw every frame from its own embedding and from those predicted from every frame before it."""

@@ -12,6 +12,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+import gymnasium
 import torch
 from einops import rearrange, repeat
 from jaxtyping import Float, Int, UInt8
@@ -19,41 +20,44 @@ from torch import Tensor, nn
 
 from jepakit.jepa import JEPA, Objective
 from jepakit.methods.acting import as_clip
+from jepakit.methods.perceiving import WorldModelConfig
 from jepakit.nn import SharedTarget
 from jepakit.nn.dynamics import Dynamics
 from jepakit.nn.dynamics import LatentState as LatentState
 from jepakit.types import ClipBatch, Prediction, UserError
-from jepakit.views import Preprocess
 
 
 class WorldMethod(JEPA):
     """Predict embeddings of later frames, told the actions.
 
     Args:
+        config: Preprocessing, actions, and how far ahead is asked.
         encoder: Maps a frame to tokens; their mean is the embedding.
         dynamics: The predictor.
         objective: What to minimise.
-        preprocess: What is done to a frame.
-        rollout_steps: Steps ahead that are asked about.
         seed: Seed of this method's own draws.
     """
 
-    frame_skip = 1
-    """Actions between two frames that are looked at."""
+    config: WorldModelConfig
 
     def __init__(
-        self,
-        encoder: nn.Module,
-        dynamics: Dynamics,
-        objective: Objective,
-        preprocess: Preprocess,
-        rollout_steps: int,
-        seed: int,
+        self, config: WorldModelConfig, encoder: nn.Module, dynamics: Dynamics, objective: Objective, seed: int
     ):
         super().__init__(encoder, SharedTarget(encoder), objective, seed)
+        self.config = config
         self.predictor = dynamics
-        self.preprocess = preprocess
-        self.rollout_steps = rollout_steps
+        self.preprocess = config.preprocess
+        self.rollout_steps = config.rollout_steps
+
+    @property
+    def action_space(self) -> gymnasium.spaces.Space[Any]:
+        """Return the actions that a planner may choose."""
+        return self.config.action_space
+
+    @property
+    def frame_skip(self) -> int:
+        """Return the actions between two frames that are looked at."""
+        return self.config.frame_skip
 
     def embed(
         self, frames: UInt8[Tensor, "b t c h w"], proprio: Float[Tensor, "b t p"] | None = None
@@ -67,12 +71,12 @@ class WorldMethod(JEPA):
         return self.preprocess(rearrange(frames, "b t c h w -> (b t) c h w")).to(self.dtype)
 
     def thinned(self, clip: ClipBatch) -> ClipBatch:
-        """Return the frames that are looked at; all of them by default."""
-        return clip
+        """Return the frames that are looked at."""
+        return self.config.thinned(clip)
 
     def told(self, action: Float[Tensor, "*b t a"]) -> Float[Tensor, "*b t2 a2"]:
-        """Return what the predictor is told of actions; themselves by default."""
-        return action
+        """Return what the predictor is told of actions."""
+        return self.config.told(action)
 
     def predict(self, batch: ClipBatch, step: int) -> Prediction:
         """Encode every frame once, then ask about all steps ahead from all starts."""
@@ -129,7 +133,7 @@ class WorldMethod(JEPA):
     @property
     def action_dim(self) -> int:
         """Return how many numbers an action of the world has."""
-        shape: tuple[int, ...] | None = getattr(self, "action_space").shape  # noqa: B009 - of the subclass
+        shape = self.action_space.shape
         return shape[0] if shape else 1
 
 

@@ -56,41 +56,30 @@ class LatentState:
         return LatentState(self.z[index])
 
 
-@dataclass(frozen=True, kw_only=True)
-class GRUDynamicsConfig:
-    """Describe a recurrent predictor whose memory is the embedding itself; it has no settings of its own."""
-
-    def build(self, embedding_dim: int, action_dim: int, norm: nn.Module) -> "GRUDynamics":
-        """Build the predictor with fresh weights."""
-        return GRUDynamics(embedding_dim, action_dim, norm)
-
-
-class GRUDynamics(Dynamics):
-    """Step an embedding by one GRU cell: the embedding is its memory, the action its input.
+class StepDynamics(Dynamics):
+    """Predict by steps from the last embedding alone, which is all that is remembered.
 
     Args:
-        embedding_dim: Width of the embeddings.
-        action_dim: Length of an action.
         norm: Normalises each prediction; the encoder's own last layer, so that both live in one space.
-
-    Source: EB-JEPA arXiv 2602.03604. Deviations: none.
     """
 
-    def __init__(self, embedding_dim: int, action_dim: int, norm: nn.Module):
+    def __init__(self, norm: nn.Module):
         super().__init__()
-        self.cell = nn.GRUCell(action_dim, embedding_dim)
         self._norm = (norm,)  # a tuple, because nn.Module would register the encoder's layer a second time
 
+    @abstractmethod
+    def moved(self, z: Float[Tensor, "*n d"], action: Float[Tensor, "*n a"]) -> Float[Tensor, "*n d"]:
+        """Return the embedding after what was done in between, before it is normalised."""
+
     def forward(self, z: Float[Tensor, "*n d"], action: Float[Tensor, "*n a"]) -> Float[Tensor, "*n d"]:
-        """Return the embedding after one action."""
-        flat = self.cell(action.reshape(-1, action.shape[-1]).to(z.dtype), z.reshape(-1, z.shape[-1]))
-        ahead: Tensor = self._norm[0](flat)
-        return ahead.view(z.shape)
+        """Return the embedding after what was done in between."""
+        ahead: Tensor = self._norm[0](self.moved(z, action.to(z.dtype)))
+        return ahead
 
     def ahead(
         self, z: Float[Tensor, "b t d"], action: Float[Tensor, "b _ a"], num_steps: int
     ) -> Sequence[Float[Tensor, "b _ d"]]:
-        """Return predictions 1 ... num_steps ahead: as many steps of the cell, each of all starts at once."""
+        """Return predictions 1 ... num_steps ahead: as many steps, each of all starts at once."""
         state, predicted = z, []
         for k in range(1, num_steps + 1):
             state = self(state[:, : z.shape[1] - k], action[:, k - 1 :])
@@ -110,6 +99,36 @@ class GRUDynamics(Dynamics):
             z = self(z, action)
             ahead.append(z)
         return torch.stack(ahead, dim=-2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GRUDynamicsConfig:
+    """Describe a recurrent predictor whose memory is the embedding itself; it has no settings of its own."""
+
+    def build(self, embedding_dim: int, action_dim: int, norm: nn.Module) -> "GRUDynamics":
+        """Build the predictor with fresh weights."""
+        return GRUDynamics(embedding_dim, action_dim, norm)
+
+
+class GRUDynamics(StepDynamics):
+    """Step an embedding by one GRU cell: the embedding is its memory, the action its input.
+
+    Args:
+        embedding_dim: Width of the embeddings.
+        action_dim: Length of an action.
+        norm: Normalises each prediction; the encoder's own last layer, so that both live in one space.
+
+    Source: EB-JEPA arXiv 2602.03604. Deviations: none.
+    """
+
+    def __init__(self, embedding_dim: int, action_dim: int, norm: nn.Module):
+        super().__init__(norm)
+        self.cell = nn.GRUCell(action_dim, embedding_dim)
+
+    def moved(self, z: Float[Tensor, "*n d"], action: Float[Tensor, "*n a"]) -> Float[Tensor, "*n d"]:
+        """Return the cell's next memory."""
+        flat: Tensor = self.cell(action.reshape(-1, action.shape[-1]), z.reshape(-1, z.shape[-1]))
+        return flat.view(z.shape)
 
 
 def require_clip(num_frames: int, num_actions: int) -> None:
