@@ -60,7 +60,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     told = capsys.readouterr().out
     assert all(f"  {name}" in told for name in cli.COMMANDS)
-    assert cli.COMMANDS.keys() == cli._VERBS.keys()
+    assert cli.COMMANDS.keys() == cli.VERBS.keys()
     assert run([]) == 2
     assert run(["--version"]) == 0
     assert jepakit.__version__ in capsys.readouterr().out
@@ -263,7 +263,7 @@ def test_a_stop_outside_of_training_has_no_traceback(
     def stop(arguments: list[str]) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(cli._VERBS, "doctor", stop)
+    monkeypatch.setitem(cli.VERBS, "doctor", stop)
     assert run(["doctor"]) == 130
     assert "the same command goes on" in capsys.readouterr().err
 
@@ -407,7 +407,7 @@ def test_a_fault_of_ours_is_not_passed_off_as_the_user_s(own: str) -> None:
 
 
 def test_a_fault_of_ours_leaves_with_status_1() -> None:
-    code = "import jepakit.cli as c; c._VERBS['report'] = lambda _: 1 / 0; from jepakit.__main__ import main; main()"
+    code = "import jepakit.cli as c; c.VERBS['report'] = lambda _: 1 / 0; from jepakit.__main__ import main; main()"
     done = subprocess.run([sys.executable, "-c", code, "report"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr

@@ -29,7 +29,7 @@ FLOORS = (
         "recipes",
         "commands",
     ),
-    *("estimator.py", "cli.py", "__main__.py", "__init__.py"),
+    *("estimator.py", "cli", "__main__.py", "__init__.py"),
 )
 _OTHERS = {
     "page.html": "Lay out the report.",

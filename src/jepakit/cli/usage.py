@@ -1,0 +1,17 @@
+"""List the commands and what each takes, in one table: for the help, and for the sentence on what is missing."""
+
+COMMANDS = {
+    "train": "RECIPE [--out DIR] [--option value ...]   train a recipe; the same command again goes on",
+    "evaluate": "RUN [--final]          score a run's encoder, or its reaching of goals, beside floors",
+    "plan": "RUN [--episodes N]     reach goals in the world that a run has learned",
+    "embed": "MODEL IMAGES OUT       write embeddings of a folder, table or saved dataset (.npy + .csv, or .parquet)",
+    "compare": "RUN RUN ... [--final]  paired differences between runs, and what differs in their settings",
+    "report": "RUN                    rebuild report.html from a run's files",
+    "doctor": "                       what this machine can do, and what stands in the way",
+    "demo": "[--quick]              learn to see digits, then to reach goals in a world, with reports",
+}
+USAGE = """jepakit: learn by predicting embeddings.
+
+usage: jepakit COMMAND ...   (jepakit COMMAND --help for its options)
+
+"""
