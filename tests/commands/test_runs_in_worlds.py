@@ -11,16 +11,18 @@ from tiny_runs import quick_pictures, tiny_world
 import jepakit
 from jepakit import cli
 from jepakit.commands import evaluate, evaluate_reaching, plan, train
+from jepakit.evaluation.reaching import play_arm
 from jepakit.planning import CEM, LatentDistance
 from jepakit.planning.costs import WeightedSum
 from jepakit.recipes import find_recipe
 from jepakit.recipes.config import CostLearning, WorldRecipe
-from jepakit.recipes.episodes import evaluate_world
-from jepakit.recipes.feeds import learning_world
+from jepakit.recipes.episodes import _StraightLine, evaluate_world
+from jepakit.recipes.feeds import learning_world, world_feed
 from jepakit.recipes.pipeline import train as run_recipe
 from jepakit.recipes.reaching import embedded_trajectories, read_cost
 from jepakit.storage import Run, config_from_dict, config_to_dict
 from jepakit.types import UserError
+from jepakit.worlds import Distracted, Heedless, PointMaze2D, SWMExpert, TwoRooms
 
 PICTURES = ("episodes", "distance", "rollout")
 
@@ -105,6 +107,45 @@ def test_recipes_of_worlds_survive_their_file() -> None:
     for name in ("two-rooms-fixed", "two-rooms-random"):
         recipe = find_recipe(name)()
         assert config_from_dict(WorldRecipe, json.loads(json.dumps(config_to_dict(recipe)))) == recipe
+
+
+@pytest.mark.parametrize("kind", ["noise", "texture"])
+def test_a_run_before_a_background_learns_evaluates_and_survives_its_file(kind: str, tmp_path: Path) -> None:
+    plain = tiny_world(seed=3)
+    data = replace(plain.data, world=Distracted(plain.data.world, kind), behaviour=Heedless(plain.data.behaviour))
+    recipe = replace(plain, data=data)
+    assert config_from_dict(WorldRecipe, json.loads(json.dumps(config_to_dict(recipe)))) == recipe
+    assert learning_world(recipe) == Distracted(TwoRooms(seed=3), kind, seed=3)
+    method = recipe.method.build(seed=0, num_steps=1).eval()
+    feed = world_feed(recipe, method, torch.device("cpu"))
+    _, seen = next(feed.batches(0))
+    _, without = next(world_feed(plain, method, torch.device("cpu")).batches(0))
+    assert torch.equal(seen.action, without.action)
+    assert not torch.equal(seen.frames, without.frames)
+    found = evaluate_world(method, recipe, LatentDistance(over="mean"), {}, split="dev", num_episodes=20)
+    arms = {arm["arm"]: arm["ends"]["value"] for arm in found.record["arms"]}
+    bare = evaluate_world(method, plain, LatentDistance(over="mean"), {}, split="dev", num_episodes=20).record
+    floors = {arm["arm"]: arm["ends"]["value"] for arm in bare["arms"]}
+    assert found.record["protocol"]["manifest"] == bare["protocol"]["manifest"] == "two-rooms-fixed-dev"
+    assert [arms[name] for name in ("random policy", "straight line")] == list(floors.values())[1:]
+
+
+def test_a_behaviour_of_another_world_is_refused() -> None:
+    data = tiny_world().data
+    with pytest.raises(UserError, match=r"Wandering acts in TwoRooms, not in Distracted; .* Heedless\(Wandering\(\)\)"):
+        replace(data, world=Distracted(data.world))
+    with pytest.raises(UserError, match="SWMExpert acts in SWMTwoRoom"):
+        replace(data, behaviour=SWMExpert())
+
+
+def test_the_straight_line_drives_a_ball_to_rest_where_no_wall_is_between() -> None:
+    world = PointMaze2D("held-out", path_lengths=(1, 1))
+    start, goal = world.task(torch.arange(50))
+    line = _StraightLine(goal, torch.ones(2), start, world)
+    played = play_arm("line", world, start, goal, line, 60, 1)
+    assert bool(played.reached[:, -1].all())
+    assert float(line.state.velocity.abs().max()) < 1e-3
+    assert float(played.played.distance[:, -1].max()) < 1e-2
 
 
 def test_commands_are_told_apart_by_what_a_run_learned(

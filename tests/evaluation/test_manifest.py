@@ -4,21 +4,53 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from gymnasium.spaces import Box
+from scripts import script
 
-from jepakit.evaluation.manifest import Manifest, digest_of, make_manifest, read_manifest
+from jepakit.evaluation.manifest import Manifest, digest_of, evaluated, make_manifest, read_manifest, solved_idly
 from jepakit.types import UserError
-from jepakit.worlds import PointMaze2D, TwoRooms
+from jepakit.worlds import Distracted, PointMaze2D, TwoRooms
+
+MANIFESTS = script("tools/manifests.py")
 
 
-@pytest.mark.parametrize("layout", ["fixed", "random"])
+@pytest.mark.parametrize("name", MANIFESTS.WORLDS)
 @pytest.mark.parametrize(("split", "num"), [("dev", 200), ("test", 500)])
-def test_committed_manifests_are_what_the_world_draws(layout: str, split: str, num: int) -> None:
-    name, manifest = read_manifest(TwoRooms(layout), split)
-    assert name == f"two-rooms-{layout}-{split}"
-    world, start, goal, ids = manifest.tasks(TwoRooms(layout, seed=9))
+def test_committed_manifests_are_what_the_world_draws(name: str, split: str, num: int) -> None:
+    given = MANIFESTS.WORLDS[name]
+    found, manifest = read_manifest(given, split)
+    assert found == f"{name}-{split}"
+    world, start, goal, ids = manifest.tasks(replace(given, seed=9))
     assert len(ids) == len(set(ids.tolist())) == num
-    assert not bool(world.reached(start, goal).any())
+    assert not bool(solved_idly(world, start, goal).any())
     assert world.seed not in (0, 9)  # neither a training's default nor the one given
+    assert (MANIFESTS.FOLDER / f"{found}.json").read_text(encoding="utf-8") == MANIFESTS.text_of(name, split)
+
+
+def test_mazes_are_evaluated_in_layouts_that_no_training_can_see() -> None:
+    world, start, _, _ = read_manifest(PointMaze2D(), "dev")[1].tasks(PointMaze2D())
+    assert world.split == "held-out"
+    learnt = PointMaze2D()
+    trained_on = learnt.mazes(start.position.device).closed[: learnt.num_layouts]
+    evaluated_on = world.mazes(start.position.device).closed[start.layout.unique()]
+    assert len(evaluated_on) > 30
+    assert not any(torch.equal(one, other) for one in trained_on for other in evaluated_on)
+
+
+@pytest.mark.parametrize("kind", ["noise", "texture"])
+def test_before_a_background_starts_and_goals_are_those_of_the_world_without(kind: str) -> None:
+    given = Distracted(TwoRooms(), kind, seed=4)
+    name, manifest = read_manifest(given, "test")
+    assert name == "two-rooms-fixed-test"
+    world, start, goal, _ = manifest.tasks(given, 20)
+    plain = manifest.tasks(TwoRooms(), 20)
+    assert (world.seed, world.world.seed, world.kind) == (202, 202, kind)
+    assert torch.equal(start.inner.position, plain[1].position)
+    assert torch.equal(goal.inner.position, plain[2].position)
+    assert not torch.equal(world.render(start), plain[0].render(plain[1]))
+    assert evaluated(Distracted(PointMaze2D()), 3).world == PointMaze2D("held-out", seed=3)
+    with pytest.raises(UserError, match="not of"):
+        manifest.tasks(Distracted(TwoRooms("random")))
 
 
 def test_choices_and_results_are_made_on_other_episodes() -> None:
@@ -60,20 +92,31 @@ def test_a_digest_changes_with_the_states_and_not_with_noise_below_a_thousandth(
 
 
 @dataclass(frozen=True)
-class Solved:
-    """A world of which every other episode begins at its goal."""
+class Place:
+    position: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Drifting:
+    """A world in which a third of the episodes begin at their goal, and another third drift there by themselves."""
 
     seed: int = 0
 
-    def task(self, ids: torch.Tensor) -> tuple[TwoRooms, TwoRooms]:
-        state = TwoRooms().start(ids)
-        return state, state.at(state.position + 10.0 * (ids % 2)[:, None])  # type: ignore[return-value]
+    @property
+    def action_space(self) -> Box:
+        return TwoRooms().action_space
 
-    def reached(self, start: torch.Tensor, goal: torch.Tensor) -> torch.Tensor:
-        return TwoRooms().reached(start, goal)  # type: ignore[arg-type]
+    def task(self, ids: torch.Tensor) -> tuple[Place, Place]:
+        return Place(0.0 * ids), Place(torch.tensor([0.0, 15.0, 25.0])[ids % 3])
+
+    def step(self, state: Place, action: torch.Tensor) -> Place:
+        return Place(state.position + 1.0 + action.sum(dim=1))
+
+    def reached(self, state: Place, goal: Place) -> torch.Tensor:
+        return state.position == goal.position
 
 
-def test_episodes_that_begin_at_their_goal_are_left_out() -> None:
-    manifest = make_manifest(Solved(), 5)
+def test_episodes_that_are_solved_by_doing_nothing_are_left_out() -> None:
+    manifest = make_manifest(Drifting(), 5)
     assert isinstance(manifest, Manifest)
-    assert manifest.ids == (1, 3, 5, 7, 9)
+    assert manifest.ids == (2, 5, 8, 11, 14)

@@ -14,7 +14,7 @@ from jepakit.worlds import (
     SWMTwoRoom,
     TwoRooms,
 )
-from jepakit.worlds.distracted import Heedless, drawn_texture
+from jepakit.worlds.distracted import Heedless, beneath, drawn_texture, reseeded
 from jepakit.worlds.stream import ClipStream
 from jepakit.worlds.wandering import Wandering
 
@@ -60,7 +60,51 @@ def test_the_background_has_no_effect(kind: str) -> None:
     start, goal = world.task(IDS)
     assert torch.equal(world.distance(start, goal), inner.distance(*inner.task(IDS)))
     assert torch.equal(world.factors(start)["position"], inner.task(IDS)[0].position)
-    assert len(goal.time.unique()) == 40  # what is behind a goal has nothing to do with the start
+
+
+@kinds
+def test_what_is_behind_a_goal_is_an_independent_draw(kind: str) -> None:
+    world = Distracted(BouncingBalls(1), kind, strength=1.0)
+    ids = torch.arange(600)
+    start, goal = world.task(ids)
+    assert torch.equal(start.id, ids)
+    assert not set(goal.id.tolist()) & set(ids.tolist())
+    away = torch.full((len(ids), 1, 2), 5.0)
+    backgrounds = [
+        world.render(replace(state, inner=state.inner.at(away)))[:, 0, 20::8, 20::8].double()
+        for state in (start, goal, world.step(start, torch.zeros(600, 2)))
+    ]
+    then, wanted, later = (picture.flatten(1) - picture.mean(dim=0).flatten() for picture in backgrounds)
+    related = (then * wanted).mean(dim=0) / (then.std(dim=0) * wanted.std(dim=0))
+    assert float(related.abs().max()) < 4.5 / 600**0.5
+    if kind == "texture":
+        moves_on = (then * later).mean(dim=0) / (then.std(dim=0) * later.std(dim=0))
+        assert float(moves_on.min()) > 0.5  # what is seen next does have to do with what was seen
+        drift = world.factors(goal)["background"] - world.factors(start)["background"]
+        assert len(drift.mul(1e4).round().unique(dim=0)) > 500  # not all along the way that it drifts
+
+
+def test_another_seed_reaches_the_world_beneath_and_leaves_the_texture() -> None:
+    world = Distracted(Distracted(TwoRooms("random"), "noise"), "texture", texture=3)
+    other = reseeded(world, 7)
+    assert (other.seed, other.world.seed, other.world.world.seed) == (7, 7, 7)
+    assert other == replace(world, seed=7, world=replace(world.world, seed=7, world=TwoRooms("random", seed=7)))
+    assert beneath(other) == TwoRooms("random", seed=7)
+    one, two = Distracted(BouncingBalls(1), "texture"), Distracted(BouncingBalls(1), "texture", seed=7)
+    still, moved = one.start(IDS[:1]), two.start(IDS[:1])
+    assert not torch.equal(one.render(still), two.render(moved))  # it begins elsewhere
+    pictures = {bytes(drawn_texture(3, 64, number, torch.device("cpu")).numpy()) for number in (0, 0, 7)}
+    assert len(pictures) == 2
+    shown = [replace(one, texture=number).render(still) for number in (0, 7)]
+    assert not torch.equal(*shown)
+
+
+def test_what_a_world_tells_of_goals_is_passed_through_as_it_is() -> None:
+    inner = TwoRooms("random")
+    world = Distracted(inner)
+    for ask in ("distance", "way", "reached"):
+        assert torch.equal(getattr(world, ask)(*world.task(IDS)), getattr(inner, ask)(*inner.task(IDS))), ask
+    assert not hasattr(Distracted(PushDisc()), "way")
 
 
 def test_noise_is_a_function_of_seed_episode_and_time_alone() -> None:

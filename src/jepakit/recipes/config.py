@@ -17,11 +17,10 @@ from jepakit.methods import (
 from jepakit.training import TrainingConfig
 from jepakit.types import UserError
 from jepakit.worlds import (
-    BouncingBalls,
-    PointMaze2D,
-    PushDisc,
-    Reacher2D,
-    Roaming,
+    Distracted,
+    EmbeddedBehaviour,
+    EmbeddedWorld,
+    Heedless,
     SWMExpert,
     SWMTwoRoom,
     TwoRooms,
@@ -29,8 +28,6 @@ from jepakit.worlds import (
 )
 
 WorldMethodConfig = EBJEPAWorldConfig | LeWMConfig | DINOWMConfig | PixelWorldConfig
-EmbeddedWorld = TwoRooms | SWMTwoRoom | PointMaze2D | PushDisc | Reacher2D | BouncingBalls
-EmbeddedBehaviour = Wandering | Roaming | SWMExpert
 ImageMethodConfig = IJEPAConfig | IJEPASIGRegConfig | LeJEPAConfig | VICRegConfig | TransformJEPAConfig | PixelsConfig
 
 
@@ -92,12 +89,23 @@ class WorldData:
         behaviour: How.
         num_frames: Frames of a clip that are looked at; the actions in between are the method's `frame_skip`.
         num_health: Held-out frames on which health is measured.
+
+    Raises:
+        UserError: The behaviour is of another world.
     """
 
-    world: EmbeddedWorld
-    behaviour: EmbeddedBehaviour
+    world: EmbeddedWorld | Distracted
+    behaviour: EmbeddedBehaviour | Heedless
     num_frames: int = 6
     num_health: int = 512
+
+    def __post_init__(self) -> None:
+        for behaviour, world in ((Wandering, TwoRooms), (SWMExpert, SWMTwoRoom)):
+            if isinstance(self.behaviour, behaviour) and not isinstance(self.world, world):
+                raise UserError(
+                    f"{behaviour.__name__} acts in {world.__name__}, not in {type(self.world).__name__}; use Roaming, "
+                    f"or before a background Heedless({behaviour.__name__}())."
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,8 @@ from jepakit.planning.plan import Cost
 from jepakit.recipes.config import Planning, WorldRecipe
 from jepakit.recipes.reaching import control_of
 from jepakit.types import UserError
-from jepakit.worlds import SWMTwoRoom, TwoRooms
+from jepakit.worlds import PointMaze2D, SWMTwoRoom, TwoRooms
+from jepakit.worlds.distracted import beneath
 
 _AT_ONCE = 50
 """Episodes that are planned for together: more fill memory, fewer leave the machine idle."""
@@ -107,8 +108,8 @@ def _floors(
             note=f"each action drawn within the model's bounds and held for {planning.hold} steps",
         )
     ]
-    if isinstance(world, (TwoRooms, SWMTwoRoom)):
-        line = _StraightLine(goal.position, high, start, world)
+    if isinstance(beneath(world), TwoRooms | SWMTwoRoom | PointMaze2D):  # places are points there
+        line = _StraightLine(goal, high, start, world)
         floors.append(
             play_arm(
                 "straight line",
@@ -127,12 +128,16 @@ def _floors(
 class _StraightLine:
     """Walk straight to the goal; told the places by stepping the world along."""
 
-    def __init__(self, goal: Float[Tensor, "b 2"], high: Float[Tensor, " a"], start: Any, world: Any):
+    def __init__(self, goal: Any, high: Float[Tensor, " a"], start: Any, world: Any):
         self.goal, self.high, self.state, self.world = goal, high, start, world
 
     def __call__(self, seen: Any) -> Float[Tensor, "b a"]:
-        """Return the step towards the goal."""
-        way = self.goal - self.state.position
+        """Return the step towards the goal; of a ball with a velocity, the force that brings it to rest there."""
+        world = beneath(self.world)
+        state, goal = (now.inner if world is not self.world else now for now in (self.state, self.goal))
+        way = goal.position - state.position
+        if isinstance(world, PointMaze2D):  # without a force it still rolls velocity (1 - damping) / damping far
+            way = (way - state.velocity * (1.0 - world.damping) / world.damping) * world.damping / world.force
         action = torch.minimum(torch.maximum(way, -self.high), self.high)
         self.state = self.world.step(self.state, action)
         return action
@@ -143,8 +148,10 @@ def _success(world: Any) -> str:
     words = {
         "TwoRooms": "less than 4.5 pixels from the goal after the last step",
         "SWMTwoRoom": "less than 16 of 224 pixels from the goal after the last step",
+        "PointMaze2D": "less than half a cell from the goal after the last step, at whatever speed",
+        "PushDisc": "the T less than 2.5 pixels and 20 degrees from the goal's pose after the last step",
     }
-    return words.get(type(world).__name__, "at the goal, by the world's own measure, after the last step")
+    return words.get(type(beneath(world)).__name__, "at the goal, by the world's own measure, after the last step")
 
 
 def _statement(planning: Planning) -> list[str]:

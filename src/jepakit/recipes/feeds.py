@@ -1,7 +1,7 @@
 """Give a training what it learns from and what its health is measured on: images, or clips of a world."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from jepakit.recipes.splits import Sources, refuse_too_large
 from jepakit.training.loop import Batches
 from jepakit.training.monitor import Monitor
 from jepakit.views import Augment, Preprocess
+from jepakit.worlds.distracted import reseeded
 from jepakit.worlds.stream import ClipStream
 
 HELD_OUT = 2**40
@@ -62,7 +63,7 @@ def world_feed(recipe: WorldRecipe, method: Any, device: torch.device) -> Feed:
 
 def learning_world(recipe: WorldRecipe) -> Any:
     """Return the world in which a run learns: with the run's seed, so that runs of other seeds see other episodes."""
-    return replace(recipe.data.world, seed=recipe.seed)
+    return reseeded(recipe.data.world, recipe.seed)
 
 
 def health_inputs(

@@ -7,6 +7,9 @@ from jepakit.worlds.bouncing_balls import BouncingBallsState as BouncingBallsSta
 from jepakit.worlds.collecting import collect as collect
 from jepakit.worlds.distracted import Distracted as Distracted
 from jepakit.worlds.distracted import DistractedState as DistractedState
+from jepakit.worlds.distracted import EmbeddedBehaviour as EmbeddedBehaviour
+from jepakit.worlds.distracted import EmbeddedWorld as EmbeddedWorld
+from jepakit.worlds.distracted import Heedless as Heedless
 from jepakit.worlds.env_goals import Ahead as Ahead
 from jepakit.worlds.env_goals import Shown as Shown
 from jepakit.worlds.gymnasium_world import EnvState as EnvState

@@ -2,12 +2,14 @@
 
 The background shows where the picture has its commonest colour, and less and less where it differs more: what there is
 in the world stays in front. Noise is a function of (seed, episode, time) and cannot be predicted; a texture moves by
-the same whole pixels at every step of an episode, and can be after two frames. Each channel has its own.
+the same whole pixels at every step of an episode, and can be after two frames. Each channel has its own. Behind a goal
+there is what an episode that nobody plays would begin with: a draw of its own, so that no background leads there.
 
 Source: the noisy TV of Burda et al. 2018 (arXiv 1810.12894) and the backgrounds of the Distracting Control Suite (arXiv
 2101.02722). Deviations: noise comes in squares of `grain` pixels; textures are drawn, not filmed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -19,11 +21,25 @@ from torch import Tensor
 
 from jepakit.random import Stream
 from jepakit.types import require
+from jepakit.worlds.bouncing_balls import BouncingBalls
 from jepakit.worlds.painting import parts
+from jepakit.worlds.point_maze import PointMaze2D
+from jepakit.worlds.push_disc import PushDisc
+from jepakit.worlds.reacher import Reacher2D
+from jepakit.worlds.roaming import Roaming
+from jepakit.worlds.swm_expert import SWMExpert
+from jepakit.worlds.swm_two_room import SWMTwoRoom
 from jepakit.worlds.trajectories import Behaviour, Trajectories
+from jepakit.worlds.two_rooms import TwoRooms
+from jepakit.worlds.wandering import Wandering
 from jepakit.worlds.world import World
 
-_LATEST_GOAL = 1 << 16
+EmbeddedWorld = TwoRooms | SWMTwoRoom | PointMaze2D | PushDisc | Reacher2D | BouncingBalls
+EmbeddedBehaviour = Wandering | Roaming | SWMExpert
+
+_GOALS = 1 << 62
+"""Added to an episode's id for the background of its goal: no episode has such an id."""
+
 _SPECK = 8
 """Pixels between the bright and dark places of a texture."""
 
@@ -53,10 +69,11 @@ class Distracted:
     """Step a world and draw it before a background.
 
     Args:
-        world: Any world.
+        world: Any world; those that can be written down are named in the annotation.
         kind: `noise` or `texture`.
         strength: How much of the background there is: at 1 it is as bright as can be.
         grain: Side of the squares of noise, in pixels.
+        texture: Which texture; where it begins and how it drifts is drawn for each episode.
         seed: Seed of the background alone.
 
     Example:
@@ -67,10 +84,11 @@ class Distracted:
         torch.Size([3, 2, 65, 65])
     """
 
-    world: World
+    world: EmbeddedWorld | World
     kind: str = "noise"
     strength: float = 0.5
     grain: int = 4
+    texture: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -79,40 +97,51 @@ class Distracted:
         require(self.grain >= 1, f"Squares of noise have at least 1 pixel a side, got {self.grain}.")
 
     @property
+    def _inner(self) -> World:
+        """Return the world as a world alone, whichever it is."""
+        return self.world
+
+    @property
     def action_space(self) -> gymnasium.spaces.Box:
         """Return the world's own."""
-        return self.world.action_space
+        return self._inner.action_space
 
     @property
     def observation_space(self) -> gymnasium.spaces.Box:
         """Return the world's own."""
-        return self.world.observation_space
+        return self._inner.observation_space
 
     def start(self, ids: Int[Tensor, " b"]) -> DistractedState:
         """Begin episodes from which to learn, at time 0."""
-        return DistractedState(self.world.start(ids), ids, torch.zeros_like(ids))
+        return DistractedState(self._inner.start(ids), ids, torch.zeros_like(ids))
 
     def task(self, ids: Int[Tensor, " b"]) -> tuple[DistractedState, DistractedState]:
-        """Return where episodes begin and where they are to end; a goal's background is that of some later time."""
-        start, goal = self.world.task(ids)
-        later = Stream(self.seed, "distracted/goal").integers(0, ids, 1, _LATEST_GOAL)[:, 0]
-        return DistractedState(start, ids, torch.zeros_like(ids)), DistractedState(goal, ids, later)
+        """Return where episodes begin and where they are to end, each before a background of its own."""
+        start, goal = self._inner.task(ids)
+        begin = torch.zeros_like(ids)
+        return DistractedState(start, ids, begin), DistractedState(goal, ids + _GOALS, begin)
 
     def step(self, state: DistractedState, action: Float[Tensor, "b a"]) -> DistractedState:
         """Return the states after an action, one step later."""
-        return replace(state, inner=self.world.step(state.inner, action), time=state.time + 1)
+        return replace(state, inner=self._inner.step(state.inner, action), time=state.time + 1)
 
     def distance(self, state: DistractedState, goal: DistractedState) -> Float[Tensor, " b"]:
         """Return the world's own; the background does not count."""
-        return self.world.distance(state.inner, goal.inner)
+        return self._inner.distance(state.inner, goal.inner)
 
     def reached(self, state: DistractedState, goal: DistractedState) -> Bool[Tensor, " b"]:
         """Return the world's own; the background does not count."""
-        return self.world.reached(state.inner, goal.inner)
+        return self._inner.reached(state.inner, goal.inner)
+
+    @property
+    def way(self) -> Callable[[DistractedState, DistractedState], Tensor]:
+        """Return what tells how far it is to a goal by the way that is left; there is none where the world has none."""
+        inner = self._inner.way  # type: ignore[attr-defined]
+        return lambda state, goal: inner(state.inner, goal.inner)
 
     def factors(self, state: DistractedState) -> dict[str, Float[Tensor, "b _"]]:
         """Return the world's own and, of a texture, cosine and sine of how far it is shifted each way."""
-        factors = dict(self.world.factors(state.inner))
+        factors = dict(self._inner.factors(state.inner))
         if self.kind == "texture":
             phase = 2.0 * torch.pi * self._shift(state).float() / self._period
             factors["background"] = torch.cat((phase.cos(), phase.sin()), dim=1)
@@ -120,7 +149,7 @@ class Distracted:
 
     def render(self, state: DistractedState) -> UInt8[Tensor, "b c h w"]:
         """Draw the world, and the background behind it."""
-        seen = self.world.render(state.inner)
+        seen = self._inner.render(state.inner)
         ground = torch.tensor(self._ground, dtype=torch.uint8, device=seen.device)
         drawn = self._noise if self.kind == "noise" else self._texture
         for part in parts(len(state), max(seen.shape[2:])):
@@ -143,7 +172,7 @@ class Distracted:
         """Return how much the picture's part of a texture without end differs from the ground."""
         c, h, w = self.observation_space.shape
         period = self._period
-        shade = _shade(drawn_texture(c, period, self.seed, ground.device), self.strength, ground).repeat(1, 2, 2)
+        shade = _shade(drawn_texture(c, period, self.texture, ground.device), self.strength, ground).repeat(1, 2, 2)
         wide = 2 * period
         parts = shade.as_strided((period, period, c, h, w), (wide, 1, wide * wide, wide, 1))  # by rows and columns cut
         shift = self._shift(state)
@@ -166,7 +195,7 @@ class Distracted:
     @cached_property
     def _ground(self) -> list[int]:
         """Return the commonest value of each channel of a picture of this world."""
-        seen = self.world.render(self.world.start(torch.arange(8)))
+        seen = self._inner.render(self._inner.start(torch.arange(8)))
         return [int(values.mode().values) for values in seen.transpose(0, 1).flatten(1)]
 
 
@@ -178,13 +207,25 @@ class Heedless:
         behaviour: Of the world without background.
     """
 
-    behaviour: Behaviour
+    behaviour: EmbeddedBehaviour | Behaviour
 
     def __call__(self, world: Distracted, ids: Int[Tensor, " b"], num_steps: int) -> Trajectories:
         """Return the trajectories of these ids, `num_steps` actions long."""
-        made = self.behaviour(world.world, ids, num_steps)
+        behaviour: Behaviour = self.behaviour
+        made = behaviour(world.world, ids, num_steps)
         time = torch.arange(num_steps + 1, device=ids.device).repeat(len(ids))
         return Trajectories(DistractedState(made.states, ids.repeat_interleave(num_steps + 1), time), made.action)
+
+
+def beneath(world: Any) -> Any:
+    """Return the world behind whose things there may be a background."""
+    return beneath(world.world) if isinstance(world, Distracted) else world
+
+
+def reseeded(world: Any, seed: int) -> Any:
+    """Return a world that draws from another seed, and the world beneath it too."""
+    inner = {"world": reseeded(world.world, seed)} if isinstance(world, Distracted) else {}
+    return replace(world, seed=seed, **inner)
 
 
 def behind(
@@ -205,11 +246,11 @@ def _shade(values: Tensor, strength: float, ground: UInt8[Tensor, " c"]) -> Int[
 
 
 @lru_cache(maxsize=4)
-def drawn_texture(channels: int, period: int, seed: int, device: torch.device) -> Float[Tensor, "c p p"]:
+def drawn_texture(channels: int, period: int, number: int, device: torch.device) -> Float[Tensor, "c p p"]:
     """Draw one period of a texture: random values every 8 pixels, smooth between them, from black to white."""
     num = period // _SPECK
     ids = torch.arange(channels)
-    coarse = Stream(seed, "distracted/specks").uniform(0, ids, num**2).view(1, channels, num, num)
+    coarse = Stream(number, "distracted/specks").uniform(0, ids, num**2).view(1, channels, num, num)
     around = torch.nn.functional.pad(coarse, (2, 2, 2, 2), mode="circular")
     wide = torch.nn.functional.interpolate(around, scale_factor=_SPECK, mode="bicubic", align_corners=False)
     texture = wide[0, :, 2 * _SPECK : -2 * _SPECK, 2 * _SPECK : -2 * _SPECK]
