@@ -6,6 +6,7 @@ Six blocks of 192 numbers, 16 heads of 64, an MLP of 2048 and a head of 2048; CE
 iterations. Embeddings and goal are given, so that nothing but the search is timed. The variants:
 
     kept        jepakit's predictor: the past's keys and values once an episode, each new frame's once
+    kept bf16   the same under bf16 autocast (`precision="bf16"`); costs, candidates and statistics stay in float32
     plain       the same function with nothing kept: the whole sequence recomputed under the band at every step, joined
                 anew for each; its plans are checked to be the same
     window      LeWM's own form, another function: the last 3 frames recomputed at every step, joined anew
@@ -29,7 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jepakit.nn.causal_dynamics import CausalDynamics, CausalDynamicsConfig, CausalState
+from jepakit.nn.causal_dynamics import CausalDynamics, CausalDynamicsConfig
 from jepakit.planning import CEM, LatentDistance, Plan
 
 DIM, ACTION, WINDOW = 192, 10, 3
@@ -58,6 +59,7 @@ class Imagined:
 
     begin: Callable[[Tensor, Tensor], Any]
     forward: Rollout
+    precision: str = "fp32"
 
     @property
     def action_space(self) -> gymnasium.spaces.Box:
@@ -123,17 +125,11 @@ def plain_rollout(model: CausalDynamics, past: Past, actions: Tensor, window: in
 
 def variants(model: CausalDynamics) -> dict[str, Imagined]:
     """Return each form of the predictor as a world model."""
-    narrow = CausalDynamics(model.config, DIM, ACTION).bfloat16().eval()
-    narrow.load_state_dict(model.state_dict())
-
-    def begin_narrow(z: Tensor, action: Tensor) -> CausalState:
-        return narrow.begin(z.bfloat16(), action)
-
     return {
         "kept": Imagined(model.begin, model.rollout),
         "plain": Imagined(Past, lambda past, actions: plain_rollout(model, past, actions)),
         "window": Imagined(Past, lambda past, actions: plain_rollout(model, past, actions, WINDOW)),
-        "kept bf16": Imagined(begin_narrow, narrow.rollout),
+        "kept bf16": Imagined(model.begin, model.rollout, "bf16"),
     }
 
 
@@ -143,7 +139,7 @@ def predictor(args: argparse.Namespace) -> CausalDynamics:
     model = CausalDynamics(CausalDynamicsConfig(window=WINDOW, depth=args.depth), DIM, ACTION).eval()
     with torch.no_grad():
         model.modulation.weight.normal_(std=0.02)
-    return model.requires_grad_(False)
+    return model
 
 
 def decide(world: Imagined, args: argparse.Namespace, decision: int) -> Plan:
@@ -158,6 +154,7 @@ def decide(world: Imagined, args: argparse.Namespace, decision: int) -> Plan:
         num_elites=max(2, args.candidates // 10),
         num_iterations=args.iterations,
         cost=LatentDistance(over="last"),
+        precision=world.precision,
     )
     return cem(world, (seen, done), goal, decision=decision)
 

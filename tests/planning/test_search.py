@@ -1,12 +1,14 @@
 """What every planner shares: each episode as if alone, bounds, costs that are no numbers, and refusals in a sentence."""
 
 from dataclasses import replace
+from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from toy_worlds import Step, Walk, straight
 
 from jepakit.planning import (
@@ -218,3 +220,64 @@ def test_plans_that_compete_win_where_they_are_better() -> None:
 def test_settings_without_a_meaning_are_refused(planner: Search, settings: dict[str, float]) -> None:
     with pytest.raises(UserError, match=f"{type(planner).__name__} needs"):
         replace(planner, **settings)
+
+
+class Seen(Walk):
+    """A walk through a matrix product, which notes what it computes in."""
+
+    def moved(self, place: Tensor, action: Tensor) -> Tensor:
+        moved = place + action @ torch.eye(2)
+        DTYPES.append((action @ torch.eye(2)).dtype)
+        return moved.to(DTYPES[-1])
+
+    def advance(self, z: Tensor, action: Tensor) -> Tensor:
+        return self.moved(z[..., 0, :], action)[..., None, :]
+
+
+DTYPES: list[torch.dtype] = []
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_model_alone_imagines_in_the_precision_asked_for(name: str, precision: str) -> None:
+    priced = set()
+
+    def cost(z_hat: Tensor, goal: Tensor, actions: Tensor) -> Tensor:
+        priced.add((z_hat.dtype, actions.dtype, (actions @ torch.eye(2)).dtype))
+        return LAST(z_hat, goal, actions)
+
+    DTYPES.clear()
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "fp32"):  # a caller's own changes no plan
+        plan = replace(SEARCHES[name], cost=cost, precision=precision)(Seen(), START, GOAL)
+    assert set(DTYPES) == {torch.bfloat16 if precision == "bf16" else torch.float32}
+    assert priced == {(torch.float32,) * 3} and plan.actions.dtype == plan.cost.dtype == torch.float32
+    exact = SEARCHES[name](Walk(), START, GOAL) if name != "grasp" else SEARCHES[name](Step(), START, GOAL)
+    tolerance = 0.3 if precision == "bf16" else 1e-5
+    torch.testing.assert_close(plan.actions.sum(1), exact.actions.sum(1), rtol=0.0, atol=tolerance)
+
+
+def test_a_precision_that_is_unknown_is_refused() -> None:
+    with pytest.raises(UserError, match="CEM needs a precision of fp32 or bf16"):
+        replace(CEM_5, precision="fp16")
+
+
+class Casts(TorchDispatchMode):
+    """Count how often a matrix of weights is narrowed."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is torch.ops.aten._to_copy.default and tuple(args[0].shape) == (2, 2)
+        return func(*args, **kwargs or {})
+
+
+def test_weights_are_narrowed_once_for_a_whole_search() -> None:
+    weight = torch.eye(2).requires_grad_()
+
+    class Weighed(Walk):
+        def moved(self, place: Tensor, action: Tensor) -> Tensor:
+            return place + action @ weight
+
+    with Casts() as casts:
+        replace(CEM_5, precision="bf16")(Weighed(), START, GOAL)
+    assert casts.count == 1

@@ -196,13 +196,12 @@ class CausalDynamics(Dynamics):
         """
         b, s, horizon, _ = actions.shape
         self._require_frames(state.position + horizon + 1)
-        conditions = self._condition(actions)
         seen = list(zip(state.keys.unbind(1), state.values.unbind(1), strict=True))
         age = state.keys.shape[2] - torch.arange(state.keys.shape[2], device=actions.device)  # frames before the last
         x = state.z[:, None].expand(b, s, -1, -1)
         own, ahead = _nothing(self.blocks), []
         for step in range(horizon):
-            condition = conditions[:, :, step]
+            condition = self._condition(actions[:, :, step])  # step by step: all modulations at once are far too large
             position = torch.full((1,), state.position + step, device=actions.device)
             mask = (age + step < self.config.window)[None]
             context = seen if step + 1 < self.config.window and state.keys.shape[2] else []
@@ -327,7 +326,7 @@ def _attend_one(query: Tensor, own: Sequence[Kept], shared: Kept | None, mask: T
     share = (torch.cat(scores) * query.shape[-1] ** -0.5).softmax(dim=0)
     mixed = share[0, ..., None] * own[0][1]
     for part, (_, value) in zip(share[1 : len(own)], own[1:], strict=True):
-        mixed = torch.addcmul(mixed, part[..., None], value)
+        mixed = mixed.addcmul_(part[..., None], value)  # in place, which autograd allows: no product needs it again
     if shared is None:
         return mixed
     return mixed + torch.einsum("mbsnh,bmhc->bsnhc", share[len(own) :], shared[1].flatten(1, 2))

@@ -19,7 +19,7 @@ from torch import Tensor
 from jepakit.planning.gradient import Adam, Best, Box, differentiated
 from jepakit.planning.plan import Plan, StepModel
 from jepakit.planning.sampling import Sampling
-from jepakit.planning.search import Problem
+from jepakit.planning.search import Problem, narrowed
 from jepakit.random import Stream
 from jepakit.types import UserError
 
@@ -113,4 +113,6 @@ def _stepped(
     """Return what one action leads to from where episodes are, and from every virtual state but the last."""
     assert isinstance(problem.model, StepModel)
     first = problem.predict(actions[:, :, :1])
-    return torch.cat((first, problem.model.advance(virtual[:, :, :-1].to(first), actions[:, :, 1:])), dim=2)
+    with narrowed(problem.precision, actions.device):
+        later = problem.model.advance(virtual[:, :, :-1].to(first), actions[:, :, 1:])
+    return torch.cat((first, later.to(first)), dim=2)

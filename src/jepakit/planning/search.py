@@ -6,7 +6,7 @@ fit into memory together, all on one device. It asks what actions cost through `
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import gymnasium
@@ -34,6 +34,7 @@ class Problem:
         ids: The episodes.
         begin: Plans to begin with; the first is the one to go on from, others compete with it.
         now: Tokens of where they are, for those who ask (`Search.sees_now`).
+        precision: What the model computes in.
     """
 
     model: WorldModel
@@ -45,14 +46,17 @@ class Problem:
     ids: Int[Tensor, " b"]
     begin: Float[Tensor, "b k t a"]
     now: Float[Tensor, "b n d"] | None
+    precision: str = "fp32"
 
     def price(self, actions: Float[Tensor, "b s t a"]) -> Float[Tensor, "b s"]:
         """Return what the model and the cost say of candidates; what is not a number is infinite, and never wins."""
         return self.judge(self.predict(actions), actions)
 
     def predict(self, actions: Float[Tensor, "b s t a"]) -> Float[Tensor, "b s _ n d"]:
-        """Return the tokens that the model predicts after each action."""
-        return self.model.rollout(self.state.expand(actions.shape[1]), actions)
+        """Return the tokens that the model predicts after each action, as wide as the goal's."""
+        with narrowed(self.precision, actions.device):
+            ahead = self.model.rollout(self.state.expand(actions.shape[1]), actions)
+        return ahead.to(torch.promote_types(ahead.dtype, self.goal.dtype))
 
     def judge(self, z_hat: Float[Tensor, "b s t n d"], actions: Float[Tensor, "b s _ a"]) -> Float[Tensor, "b s"]:
         """Return the cost of predictions, infinite where it is not a number."""
@@ -63,7 +67,7 @@ class Problem:
         """Return the problem of these episodes alone."""
         now = None if self.now is None else self.now[index]
         state, goal, ids, begin = self.state.select(index), self.goal[index], self.ids[index], self.begin[index]
-        return Problem(self.model, self.cost, self.bounds, self.decision, state, goal, ids, begin, now)
+        return replace(self, state=state, goal=goal, ids=ids, begin=begin, now=now)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,8 @@ class Search(ABC):
         max_norm: Greatest length of an action; none by default.
         action_space: Actions to search, where they are fewer than the model takes.
         max_numbers: Most predicted numbers held at once; more episodes are planned for in turn.
+        precision: `bf16` lets the model imagine under bf16 autocast: faster where the machine computes in it. Costs,
+            candidates and what is fitted to them stay in float32.
 
     Raises:
         UserError: A setting has no meaning.
@@ -88,11 +94,13 @@ class Search(ABC):
     max_norm: float | None = None
     action_space: gymnasium.spaces.Space[Any] | None = None
     max_numbers: int = 2**26
+    precision: str = "fp32"
 
     sees_now: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         self.needs(min(self.horizon, self.max_numbers) >= 1, "a horizon and max_numbers of at least 1")
+        self.needs(self.precision in ("fp32", "bf16"), "a precision of fp32 or bf16")
 
     def needs(self, ok: bool, what: str) -> None:
         """Refuse settings in one sentence unless `ok`."""
@@ -150,10 +158,12 @@ class Search(ABC):
         beginning = self._beginning(begin, wanted, bounds)
         if not len(wanted) == len(ids) == len(beginning):
             raise UserError(f"Got {len(wanted)} goals, {len(ids)} ids and {len(beginning)} plans to begin with.")
-        problem = Problem(model, self.cost, bounds.like(beginning), decision, state, wanted, ids, beginning, now)
+        bounds = bounds.like(beginning)
+        problem = Problem(model, self.cost, bounds, decision, state, wanted, ids, beginning, now, self.precision)
         at_once = max(1, self.max_numbers // (self.num_candidates * self.horizon * wanted[0].numel()))
         parts = torch.arange(len(wanted), device=wanted.device).split(at_once)
-        return join([self.search(problem.part(part)) for part in parts])
+        with narrowed("fp32", wanted.device):  # around the whole search, so that weights are narrowed once for it
+            return join([self.search(problem.part(part)) for part in parts])
 
     def _beginning(
         self, begin: Float[Tensor, "b *k t a"] | None, wanted: Float[Tensor, "b n d"], bounds: Bounds
@@ -169,6 +179,11 @@ class Search(ABC):
             )
         begin = begin[:, None] if begin.ndim == 3 else begin
         return bounds.clamp(begin.to(wanted.device, dtype))
+
+
+def narrowed(precision: str, device: torch.device) -> torch.autocast:
+    """Return a `with` block that computes in bf16 where its kernels may, or in what is given, whatever is around it."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 def _require_episodes(*given: Any) -> None:
