@@ -17,30 +17,30 @@ noise follow, with no target. Clips for calibration, comparison and pairs have i
 import argparse
 import json
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from jepakit.evaluation.energies import Measure, foreseen, measured, persisted, pixels_changed
-from jepakit.evaluation.expectation import found, likeness, violated
-from jepakit.evaluation.intervals import Interval
-from jepakit.evaluation.surprise import Calibration, calibrate, surprise
 from jepakit.methods.ebjepa_world import EBJEPAWorld, EBJEPAWorldConfig
 from jepakit.methods.lewm import LeWM, LeWMConfig
 from jepakit.nn.causal_dynamics import CausalDynamicsConfig
 from jepakit.nn.framenet import FrameNetConfig
 from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
-from jepakit.types import ClipBatch
+from jepakit.recipes.surprising import score_violations
 from jepakit.views import Preprocess
 from jepakit.worlds import BouncingBalls, PointMaze2D, PushDisc, Reacher2D, Roaming, SWMTwoRoom, TwoRooms
 from jepakit.worlds.stream import ClipStream
-from jepakit.worlds.violations import LOOKS, Setting, undisturbed, violations_of
+from jepakit.worlds.violations import Setting, undisturbed
+from jepakit.worlds.violations.pairs import FIRST
 from jepakit.worlds.wandering import Wandering
 
 RATE = 0.01
+FIRST_OF = {"dev": FIRST, "test": FIRST << 1}
+"""Ids of the clips on which choices are made, and of those whose results are reported."""
 WALKED = 1.4
 """Bounds of an action of TwoRooms that a model is told of; steps of its data are at most 1.8 long."""
 
@@ -118,7 +118,8 @@ def trained(case: Case, args: argparse.Namespace) -> nn.Module:
         for group in optimizer.param_groups:
             group["lr"] = args.learning_rate * min(1.0, (step + 1) / 50) * min(1.0, 2.0 * (1.0 - share))
         optimizer.zero_grad()
-        output = method(batch, step)
+        with torch.autocast("cpu", torch.bfloat16):
+            output = method(batch, step)
         output.loss.backward()
         nn.utils.clip_grad_norm_(method.parameters(), 1.0)
         optimizer.step()
@@ -135,53 +136,23 @@ def model_of(name: str, case: Case, args: argparse.Namespace) -> nn.Module:
     return method
 
 
-def measures_of(case: Case, method: nn.Module, args: argparse.Namespace) -> dict[str, Measure]:
-    """Return what is compared: the model first, then the floors, all with as many horizons."""
-    untrained = config_of(case).build(seed=args.seed, num_steps=1).eval()
-    horizons = method.rollout_steps
-    assert isinstance(horizons, int)
-    return {
-        "model": foreseen(method),  # type: ignore[arg-type]
-        "untrained": foreseen(untrained),
-        "persistence": persisted(method, horizons),  # type: ignore[arg-type]
-        "pixels": pixels_changed(horizons),
-    }
-
-
-def of_clips(measure: Measure, calibration: Calibration, clip: ClipBatch) -> torch.Tensor:
-    """Return one energy a clip."""
-    return calibration.scores(measured(measure, clip))[:, 1:].mean(dim=1)
-
-
 def world_table(name: str, case: Case, args: argparse.Namespace) -> dict[str, Any]:
     """Train, calibrate and measure in one world."""
     print(name, flush=True)
-    setting = case.setting
-    measures = measures_of(case, model_of(name, case, args), args)
-    for_calibration, others = (setting.ordinary(max(args.pairs, 100), part) for part in (0, 1))
-    calibrations = {arm: calibrate(measure, for_calibration) for arm, measure in measures.items()}
-    model, ordinary = measures["model"], calibrations["model"]
-    other_energy = of_clips(model, ordinary, others)
-    alarms = surprise(model, ordinary, others, RATE).marked[:, 1:]
-    told: dict[str, Any] = {"alarms": float(alarms.float().mean()), "kinds": {}, "looks": {}}
-    for part, makers in (("kinds", violations_of(setting.world)), ("looks", LOOKS)):
-        for kind, make in makers.items():
-            pairs = make(setting, args.pairs)
-            row: dict[str, Any] = {}
-            for arm, measure in measures.items():
-                energies = [of_clips(measure, calibrations[arm], clip) for clip in (pairs.unlawful, pairs.lawful)]
-                row[arm] = violated(*energies)
-                if arm == "model":
-                    row["lawful"] = likeness(energies[1], other_energy)
-            row["found"] = found(surprise(model, ordinary, pairs.unlawful, RATE).marked, pairs.moment)
-            print(f"  {kind:<10} " + " ".join(f"{key} {shown(value)}" for key, value in row.items()), flush=True)
-            told[part][kind] = {key: asdict(value) for key, value in row.items()}
+    method = model_of(name, case, args)
+    untrained = config_of(case).build(seed=args.seed, num_steps=1).eval()
+    setting = replace(case.setting, first=FIRST_OF[args.split])
+    told = score_violations(setting, method, untrained, args.pairs, max(args.pairs, 100), RATE)
+    for kind, row in (told["kinds"] | told["looks"]).items():
+        parts = row["arms"] | {"lawful": row["lawful"], "found": row["found"]}
+        print(f"  {kind:<10} " + " ".join(f"{key} {shown(value)}" for key, value in parts.items()), flush=True)
+    print(f"  alarms {told['alarms']:.2%}; measured in {told['seconds']:.0f} s", flush=True)
     return told
 
 
-def shown(interval: Interval) -> str:
+def shown(interval: Mapping[str, float]) -> str:
     """Return an interval in few characters."""
-    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+    return f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -190,6 +161,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--worlds", nargs="*", choices=list(CASES), default=list(CASES))
     parser.add_argument("--seconds", type=float, default=300.0, help="of training in each world")
     parser.add_argument("--steps", type=int, default=0, help="of training, instead of a time")
+    parser.add_argument("--split", choices=list(FIRST_OF), default="dev", help="test: for results, once all is chosen")
     parser.add_argument("--pairs", type=int, default=500, help="of each kind, and ordinary clips")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=2e-3)

@@ -66,7 +66,10 @@ def test_surprise_is_measured_beside_its_floors(name: str) -> None:
     assert set(told["kinds"]) == kinds
     assert set(told["looks"]) == {"colour", "noise"}
     for row in [*told["kinds"].values(), *told["looks"].values()]:
-        assert set(row) == {"model", "untrained", "persistence", "pixels", "lawful", "found"}
-        assert all(0.0 <= value["low"] <= value["high"] <= 1.0 for value in row.values())
-    blind = [row["pixels"]["value"] for kind, row in told["kinds"].items() if kind in ("told", "wall", "elsewhere")]
+        assert set(row["arms"]) == {"model", "untrained", "persistence", "pixels"}
+        told_of = [*row["arms"].values(), row["lawful"], row["found"]]
+        assert all(0.0 <= value["low"] <= value["high"] <= 1.0 for value in told_of)
+    blind = [
+        row["arms"]["pixels"]["value"] for kind, row in told["kinds"].items() if kind in ("told", "wall", "elsewhere")
+    ]
     assert blind == [0.5] * len(blind), "pixels alone cannot tell"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jepakit.commands import evaluate as evaluate
     from jepakit.commands import evaluate_reaching as evaluate_reaching
     from jepakit.commands import plan as plan
+    from jepakit.commands import surprise as surprise
     from jepakit.commands import train as train
     from jepakit.estimator import JEPATransformer as JEPATransformer
     from jepakit.hub import load as load
@@ -48,6 +49,7 @@ _NAMES = {
     "evaluate_reaching": "jepakit.commands",
     "load": "jepakit.hub",
     "plan": "jepakit.commands",
+    "surprise": "jepakit.commands",
     "train": "jepakit.commands",
 }
 
@@ -74,6 +76,7 @@ __all__ = [  # noqa: RUF022 - rooms first, then names
     "evaluate_reaching",
     "load",
     "plan",
+    "surprise",
     "train",
 ]
 

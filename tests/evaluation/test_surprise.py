@@ -138,6 +138,16 @@ def test_held_out_ordinary_clips_raise_as_many_false_alarms_as_asked(rate: float
     torch.testing.assert_close(by_place[1:], torch.full((5,), rate), atol=deviation, rtol=0.0)
 
 
+@pytest.mark.parametrize("rate", [0.005, 0.01, 0.105, 0.5, 0.999])
+def test_what_is_marked_is_what_exceeds_the_limit(rate: float) -> None:
+    measure = foreseen(Walker())
+    found = calibrate(measure, wandering(200))
+    said = surprise(measure, found, wandering(300, first=1000, num_frames=11), rate)
+    assert torch.equal(said.marked[:, 1:], (said.score > said.limit)[:, 1:])
+    assert said.limit.shape == (11,)
+    assert not bool(said.limit[0].isfinite())
+
+
 def test_a_jump_is_marked_where_it_happens() -> None:
     measure = foreseen(Walker(num_horizons=1))
     found = calibrate(measure, wandering(200))

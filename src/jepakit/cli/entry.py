@@ -18,6 +18,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "train": training.train,
     "evaluate": scoring.evaluate,
     "plan": worlds.plan,
+    "surprise": worlds.surprise,
     "embed": images.embed,
     "compare": scoring.compare,
     "report": looking.report,

@@ -1,5 +1,6 @@
-"""Verbs for the world that a run has learned: `plan`."""
+"""Verbs for the world that a run has learned: `plan` and `surprise`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,3 +33,71 @@ def plan(arguments: list[str]) -> int:
         )
     say(f"Next: jepakit evaluate {folder} --final")
     return 0
+
+
+def surprise(arguments: list[str]) -> int:
+    """Mark the moments that surprise a run's model, or score pairs of its own world, and print both."""
+    import tyro
+
+    from jepakit import commands
+    from jepakit.commands.cautions import collapse
+    from jepakit.storage import Run
+
+    def asked(
+        run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
+        data: Path | None = None,
+        ordinary: Path | None = None,
+        pairs: int = 0,
+        rate: float = 0.01,
+        clips: int = 1000,
+        episodes: int | None = None,
+        checkpoint: Checkpoint = "last",
+    ) -> Any:
+        options = {"ordinary": ordinary, "pairs": pairs, "rate": rate, "clips": clips, "episodes": episodes}
+        return run, data, options | {"checkpoint": checkpoint}
+
+    folder, data, options = parse(described(asked, commands.surprise), "surprise", arguments)
+    warn(collapse(Run(folder), options["checkpoint"]))
+    record = commands.surprise(folder, data, **options)
+    if data is not None:
+        say(_moments(record["sequences"]))
+    if options["pairs"]:
+        say(_violations(record["violations"]))
+    say(f"Record: {folder}/surprise.json   Report: {folder}/report.html")
+    return 0
+
+
+def _moments(told: Mapping[str, Any]) -> str:
+    """Return the moments that are marked, as lines."""
+    rate, moments = told["rate"], told["num_moments"]
+    lines = [
+        f"{told['num_marked']} of {moments} moments are marked; were all ordinary, {rate:.2%} would be, about "
+        f"{rate * moments:.1f}. Compared with {told['num_ordinary']} clips: {told['ordinary']}."
+    ]
+    for episode in told["episodes"]:
+        for moment in episode["marked"]:
+            lines.append(
+                f"  episode {episode['episode']}, frame {moment['frame']:5}: score {moment['score']:.1f}, as high in "
+                f"{moment['tail']:.2%} of ordinary clips"
+            )
+    return "\n".join(lines)
+
+
+def _violations(told: Mapping[str, Any]) -> str:
+    """Return how often violations were the more surprising clip of their pair, beside the floors, as lines."""
+    protocol = told["protocol"]
+    lines = [
+        f"share of {protocol['num_pairs']} pairs whose unlawful clip surprises more (95% interval), floors beside it; "
+        "changes of looks break no law"
+    ]
+    kinds = told["kinds"] | told["looks"]
+    for kind, row in kinds.items():
+        model = row["arms"]["model"]
+        floors = ", ".join(f"{name} {arm['value']:.1%}" for name, arm in row["arms"].items() if name != "model")
+        lines.append(f"  {kind:10} {model['value']:6.1%}  [{model['low']:.1%}, {model['high']:.1%}]   {floors}")
+        lines.append(
+            f"  {'':10} lawful clip above an ordinary one {row['lawful']['value']:.1%} (50% is alike), marked in time "
+            f"{row['found']['value']:.1%}"
+        )
+    lines.append(f"  false alarms: {told['alarms']:.2%} of ordinary moments, {protocol['rate']:.2%} asked for")
+    return "\n".join(lines)

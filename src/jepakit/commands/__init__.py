@@ -9,3 +9,4 @@ from jepakit.commands.reaching import plan as plan
 from jepakit.commands.running import build_report as build_report
 from jepakit.commands.running import train as train
 from jepakit.commands.scoring import evaluate as evaluate
+from jepakit.commands.surprising import surprise as surprise

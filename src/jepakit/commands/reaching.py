@@ -49,9 +49,13 @@ def recipe_of(run: Run) -> WorldRecipe:
     Raises:
         UserError: It is a run on images, or none at all.
     """
+    config = run.config()
     if not is_world(run):
-        raise UserError(f"{run.path} learned from images, so there is nothing to act in; plan takes a run in a world.")
-    return config_from_dict(WorldRecipe, run.config())
+        raise UserError(
+            f"{run.path} learned from images, so there is nothing to act in and nothing that follows; give a run in a "
+            "world."
+        )
+    return config_from_dict(WorldRecipe, config)
 
 
 def evaluate_reaching(

@@ -74,6 +74,13 @@ class Calibration:
             found[:, place] = (1 + len(column) - below) / (1 + len(column))
         return found
 
+    def limits(self, rate: float) -> Float[Tensor, " t"]:
+        """Return the score that a moment must exceed to be marked, for each place in a clip; infinite for the first."""
+        num = len(self.ordinary)
+        above = min(max(int(rate * (num + 1) + 1e-9) - 1, 0), num - 1)  # so many ordinary clips may score more
+        never = self.ordinary.new_full((1,), torch.inf)
+        return torch.cat((never, self.ordinary[num - 1 - above]))
+
     def tensors(self) -> dict[str, Tensor]:
         """Return everything by name, to be stored as tensors are."""
         return {entry.name: getattr(self, entry.name) for entry in fields(self)}
@@ -102,6 +109,7 @@ class Surprise:
         score: Mean of these over horizons, NaN for the first frame.
         tail: Share of ordinary clips that scored as much at that place.
         marked: Where that is no more than the rate.
+        limit: The score that a moment must exceed to be marked, whatever the sequence.
     """
 
     energy: Float[Tensor, "b horizons t"]
@@ -109,6 +117,7 @@ class Surprise:
     score: Float[Tensor, "b t"]
     tail: Float[Tensor, "b t"]
     marked: Bool[Tensor, "b t"]
+    limit: Float[Tensor, " t"]
 
     @property
     def of_clip(self) -> Float[Tensor, " b"]:
@@ -172,7 +181,8 @@ def surprise(
         energy = measured(measure, cut(clip, first, first + calibration.num_frames), at_once)
         score = calibration.scores(energy)
         tail = calibration.tails(score)
-        part = Surprise(energy, calibration.standardised(energy), score, tail, tail <= rate)
+        limit = calibration.limits(rate)[: score.shape[1]]
+        part = Surprise(energy, calibration.standardised(energy), score, tail, tail <= rate, limit)
         whole = part if whole is None else _joined(whole, part, begin)
     assert whole is not None
     return whole

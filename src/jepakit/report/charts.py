@@ -32,12 +32,14 @@ class Line:
         points: (x, y) by rising x; a y of None breaks the line.
         style: Number of its colour and dash in the style sheet.
         band: (x, low, high) of an interval drawn behind it.
+        is_dots: Whether it is drawn as dots, one a point, and no line.
     """
 
     label: str
     points: Points
     style: int = 0
     band: tuple[tuple[float, float, float], ...] = ()
+    is_dots: bool = False
 
     @property
     def drawn(self) -> list[tuple[float, float]]:
@@ -156,12 +158,19 @@ def _draw_line(svg: ET.Element, frame: _Frame, line: Line, smooth: bool) -> None
         there = [f"{frame.left(x):.1f} {frame.top(low):.1f}" for x, low, _ in line.band]
         back = [f"{frame.left(x):.1f} {frame.top(high):.1f}" for x, _, high in reversed(line.band)]
         ET.SubElement(group, "path", {"d": "M" + " L".join(there + back) + "Z", "class": "band"})
+    if line.is_dots:
+        for x, y in line.drawn:
+            _draw_dot(group, frame, x, y)
+        return
     points = thinned(line.points)
     if smooth:
         ET.SubElement(group, "path", {"d": frame.path(points), "class": "raw"})
         points = thinned(running_mean(line.points))
     ET.SubElement(group, "path", {"d": frame.path(points), "class": "main"})
-    x, y = next((x, y) for x, y in reversed(points) if y is not None)
+    _draw_dot(group, frame, *next((x, y) for x, y in reversed(points) if y is not None))
+
+
+def _draw_dot(group: ET.Element, frame: _Frame, x: float, y: float) -> None:
     ET.SubElement(group, "circle", {"cx": f"{frame.left(x):.1f}", "cy": f"{frame.top(y):.1f}", "r": "3"})
 
 

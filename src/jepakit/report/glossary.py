@@ -149,6 +149,11 @@ WORLD_TERMS: dict[str, Term] = {
     "drift_model": Term("model", "The drift of what the model predicts."),
     "drift_stay": Term("nothing predicted", "The drift of saying that all stays as it is."),
     "drift_chance": Term("chance", "The distance between embeddings that have nothing to do with each other."),
+    "surprise": Term(
+        "surprise",
+        "Mean over horizons of the energy, standardised by that of ordinary clips asked as far ahead after as many "
+        "frames. A moment is marked where so few ordinary clips score as much that false alarms keep to the rate.",
+    ),
     "probe_r2": Term(
         "what embeddings tell",
         "R2 of a linear probe of true states on true embeddings (step 0) and predicted ones: 1 tells all, 0 nothing.",

@@ -34,6 +34,11 @@ ARTIFACTS: dict[str, dict[str, str]] = {
     },
     "distance": {"background": "n h w c", "distance": "n gh gw", "goal": "n 2", "extent": "n 4"},
     "rollout": {"true": "n t h w c", "imagined": "n t h w c"},
+    "surprise": {
+        **dict.fromkeys(("episode", "frame", "score", "limit", "tail", "marked"), "m"),
+        "picture": "p h w c",
+        "moment": "p",
+    },
 }
 """The arrays that each picture needs, with their axes: equal names in one picture are equal sizes, a number is a size,
 an underscore is any; arrays with a question mark may be missing."""
@@ -54,6 +59,7 @@ class Material:
         health: Rows of the health log, by rising step.
         skipped: Files that were skipped, as (name, reason); None where no such list was written.
         evaluation: What evaluation.json holds, or None.
+        surprise: What surprise.json holds, or None.
         failures: Contexts of steps that were not finite.
         artifacts: Arrays for pictures, by artifact.
         troubles: One sentence for each file that is there and could not be read.
@@ -66,6 +72,7 @@ class Material:
     health: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[tuple[str, str]] | None = None
     evaluation: Any = None
+    surprise: Any = None
     failures: list[dict[str, Any]] = field(default_factory=list)
     artifacts: dict[str, Arrays] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
@@ -125,6 +132,7 @@ def read(run: Run | Path | str) -> Material:
         health=_of_kind(rows, "health"),
         skipped=_skipped(skipped) if isinstance(skipped, list) else None,
         evaluation=_json(run.file("evaluation.json"), troubles),
+        surprise=_json(run.file("surprise.json"), troubles),
         failures=[_mapping(failure) for failure in failures if failure],
         artifacts={name: value for name, value in arrays.items() if value is not None},
         troubles=troubles,

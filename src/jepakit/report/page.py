@@ -13,6 +13,7 @@ from jepakit.report.material import Material, read
 from jepakit.report.record import as_text, facts, failures, missing, settings
 from jepakit.report.robustness import COLUMNS, robustness_curves
 from jepakit.report.scores import probe_tables
+from jepakit.report.surprise import surprise_section
 from jepakit.report.templates import render, write_page
 from jepakit.report.verdicts import verdicts
 from jepakit.report.wording import spaced
@@ -56,6 +57,7 @@ def page_content(material: Material) -> dict[str, Any]:
         "headline_of": ("goals reached at the last step" if reached else "accuracy", shown.split_name if shown else ""),
         "goals": reached,
         "diagnosis": diagnosis(material.evaluation),
+        "surprise": surprise_section(material),
         "seen": "frames" if material.is_world else "images",
         "probes": probes,
         "robustness": robustness_curves(material.evaluation),
