@@ -1,14 +1,18 @@
 """The benchmarks stand on the package as it is: each can be imported, and what they train takes a step."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from scripts import ROOT, script
+from tiny_runs import tiny_world
 
 from jepakit.recipes import find_recipe
+from jepakit.storage import Run
 from jepakit.types import ImageBatch
+from jepakit.worlds import Distracted, Heedless
 
 NAMES = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
 VERDICT = script("benchmarks/verdict.py")
@@ -73,3 +77,46 @@ def test_surprise_is_measured_beside_its_floors(name: str) -> None:
         row["arms"]["pixels"]["value"] for kind, row in told["kinds"].items() if kind in ("told", "wall", "elsewhere")
     ]
     assert blind == [0.5] * len(blind), "pixels alone cannot tell"
+
+
+def test_a_noisy_tv_stands_behind_all_arms_alike(tmp_path: Path) -> None:
+    benchmark = script("benchmarks/noisy_tv.py")
+    for background in ("none", "noise", "texture"):
+        arms = [benchmark.recipe_of(arm, background, 1, 20) for arm in benchmark.ARMS]
+        assert (
+            len({(arm.data, arm.training, arm.planning, arm.method.encoder, arm.method.preprocess) for arm in arms})
+            == 1
+        )
+        assert len({type(arm.method) for arm in arms}) == 2
+        assert arms[0].method.preprocess.std[0] > (0.1 if background != "none" else 0.0)
+    unseen = benchmark.before_another(arms[0])
+    assert (arms[0].data.world.texture, unseen.data.world.texture) == (0, 1)
+    given = benchmark.arguments(["--seeds", "1", "--out", str(tmp_path), "--episodes", "4"])
+    names = list(benchmark.cells_of(given))
+    assert len(names) == 8
+    told = {name: i for i, name in enumerate(names)}
+    records = {
+        name: {"reached": [i > 3, True, i < 3, False], "probe": {"true": 1.0, "predicted": 0.9}, "seconds": 1.0}
+        for name, i in told.items()
+    }
+    table = {(row["arm"], row["background"]): row for row in benchmark.rows(records, given)}
+    assert set(table) == {(arm, ground) for arm in ("embeddings", "pixels") for ground in benchmark.BACKGROUNDS}
+    assert table["embeddings", "none"]["ends"].value == 0.5
+    assert "from none" not in table["pixels", "none"] and "from pixels" not in table["pixels", "none"]
+    assert table["embeddings", "noise"]["from pixels"].value == 0.25  # the third episode
+    assert table["pixels", "unseen"]["from none"].value == 0.0  # one lost, one won
+
+
+def test_what_a_noisy_tv_is_behind_is_trained_and_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    benchmark = script("benchmarks/noisy_tv.py")
+    given = benchmark.arguments(["--out", str(tmp_path), "--episodes", "2"])
+    small = tiny_world()
+    data = replace(small.data, world=Distracted(small.data.world, "texture"), behaviour=Heedless(small.data.behaviour))
+    recipe = replace(small, data=data)
+    monkeypatch.setattr(benchmark, "NUM_PROBED", 8)
+    record = benchmark.cell(recipe, benchmark.before_another(recipe), Run(tmp_path / "run"), given)
+    assert len(record["reached"]) == 2
+    assert set(record["probe"]) == {"true", "predicted"}
+    again = benchmark.cell(recipe, recipe, Run(tmp_path / "run"), given)
+    assert again["seconds"] == record["seconds"]  # it was trained once
+    assert again["probe"]["true"] != record["probe"]["true"]  # and is shown another texture

@@ -16,10 +16,10 @@ from jepakit.planning import CEM, LatentDistance
 from jepakit.planning.costs import WeightedSum
 from jepakit.recipes import find_recipe
 from jepakit.recipes.config import CostLearning, WorldRecipe
-from jepakit.recipes.episodes import _StraightLine, evaluate_world
+from jepakit.recipes.episodes import Floor, _StraightLine, evaluate_world
 from jepakit.recipes.feeds import learning_world, world_feed
 from jepakit.recipes.pipeline import train as run_recipe
-from jepakit.recipes.reaching import embedded_trajectories, read_cost
+from jepakit.recipes.reaching import embedded_trajectories, learn_cost, read_cost
 from jepakit.storage import Run, config_from_dict, config_to_dict
 from jepakit.types import UserError
 from jepakit.worlds import Distracted, Heedless, PointMaze2D, SWMExpert, TwoRooms
@@ -128,6 +128,32 @@ def test_a_run_before_a_background_learns_evaluates_and_survives_its_file(kind: 
     floors = {arm["arm"]: arm["ends"]["value"] for arm in bare["arms"]}
     assert found.record["protocol"]["manifest"] == bare["protocol"]["manifest"] == "two-rooms-fixed-dev"
     assert [arms[name] for name in ("random policy", "straight line")] == list(floors.values())[1:]
+
+
+def test_a_run_whose_encoder_never_learned_stands_beside_as_a_floor(
+    world_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tiny_world("two-rooms-fixed-random-encoder", seed=1)
+    other = run_recipe(recipe, tmp_path / "floor").method.eval()
+    learn_cost(other, recipe, Run(tmp_path / "floor"))
+    assert cli.run(["evaluate", str(world_run), "--episodes", "3", "--floor", str(tmp_path / "floor")]) == 0
+    assert "two-rooms-fixed-random-encoder" in capsys.readouterr().out
+    record = json.loads((world_run / "evaluation.json").read_text())
+    names = ["jepa", "two-rooms-fixed-random-encoder", "random policy", "straight line"]
+    assert [arm["arm"] for arm in record["arms"]] == names
+    assert [arm["is_floor"] for arm in record["arms"]] == [False, True, True, True]
+    assert [gain["against"] for gain in record["gains"]] == names[1:]
+    assert "4 steps of training, seed 1" in record["arms"][1]["note"]
+    cost = read_cost(recipe.planning, Run(tmp_path / "floor"))
+    alone = evaluate_world(other, recipe, cost, {}, split="dev", num_episodes=3).record["arms"][0]
+    assert alone["ends"] == record["arms"][1]["ends"]
+    for other_recipe, words in (
+        (replace(recipe, planning=replace(recipe.planning, horizon=4)), "plans by"),
+        (replace(recipe, data=replace(recipe.data, world=TwoRooms("random"))), "learned in the world"),
+    ):
+        floor = Floor(other, other_recipe, LatentDistance())
+        with pytest.raises(UserError, match=words):
+            evaluate_world(other, recipe, LatentDistance(), {}, split="dev", num_episodes=1, floor=floor)
 
 
 def test_a_behaviour_of_another_world_is_refused() -> None:

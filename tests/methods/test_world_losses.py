@@ -10,6 +10,7 @@ from small_worlds import CAUSAL, NET, ROOMS, WORLDS, clips, shake
 
 from jepakit.methods.dino_wm import DINOWM
 from jepakit.methods.lewm import LeWMConfig
+from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
 from jepakit.random import seeded_init
 from jepakit.worlds import TwoRooms
 from jepakit.worlds.stream import ClipStream
@@ -100,6 +101,38 @@ def test_pixels_are_drawn_at_every_step_ahead_and_nothing_else_counts() -> None:
         errors.append((drawn - pixels[:, k:]).square().mean())
     torch.testing.assert_close(model(batch, STEP).loss, torch.stack(errors).mean(), rtol=1e-6, atol=0)
     assert model.imagine(z[:, 0]).dtype == torch.uint8
+
+
+def test_pixels_drawn_from_a_few_starts_are_the_same_loss_in_the_mean() -> None:
+    config = replace(WORLDS["pixel_world"], num_starts=1, dynamics=ResidualDynamicsConfig(hidden_dim=16, depth=1))
+    model, batch = config.build(seed=0, num_steps=1).double(), clips("pixel_world")
+    whole = model.eval().predict(batch, 0)
+    model.train()
+    asked = [model.predict(batch, step) for step in range(40)]
+    assert [len(few.z) for few in asked] == 40 * [6 * 3]  # of 6 clips one start for each of 0, 1 and 2 steps ahead
+    drawn = torch.stack([few.z.view(6, 3, -1) for few in asked])
+    for k in range(3):
+        known = [whole.z[(whole.sample == clip) & (whole.group == k)] for clip in range(6)]
+        chosen = [
+            [int((frames == row).all(1).nonzero()[0]) for row in drawn[:, i, k]] for i, frames in enumerate(known)
+        ]
+        assert all(set(starts) == set(range(7 - k)) for starts in chosen)  # every start has its turn
+        assert len({tuple(starts) for starts in chosen}) == 6  # each clip its own
+    of_each_step = torch.stack([model.objective(few, 0, 6).loss.detach() for few in asked])
+    truth = model.objective(whole, 0, 6).loss.detach()
+    assert abs(float(of_each_step.mean() - truth)) < 4 * float(of_each_step.std()) / 40**0.5
+    assert len(model.eval().predict(batch, 0).z) == len(whole.z)
+
+
+def test_an_encoder_that_stays_as_it_was_drawn_lets_the_predictor_learn() -> None:
+    config = replace(WORLDS["ebjepa"], freeze_encoder=True)
+    model, open_ = config.build(seed=0, num_steps=1), WORLDS["ebjepa"].build(seed=0, num_steps=1)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert all(torch.equal(value, before[name]) for name, value in open_.state_dict().items())  # the same draws
+    losses = learn(model, clips("ebjepa"), 60, rate=1e-2)
+    assert losses[-1] < 0.5 * losses[0]
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]) == name.startswith("encoder."), name
 
 
 def learn(model: Any, batch: Any, num_steps: int, rate: float = 3e-3) -> list[float]:

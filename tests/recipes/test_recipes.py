@@ -17,7 +17,7 @@ from jepakit.storage import config_from_dict, config_to_dict
 from jepakit.types import ImageBatch, UserError
 
 PUBLISHED = ("cifar10-ebjepa", "ijepa-vith14", "ijepa-vitg16", "lejepa-vitl14")
-WORLDS = ("two-rooms-fixed", "two-rooms-random")
+WORLDS = tuple(name for name, build in RECIPES.items() if isinstance(build(), WorldRecipe))
 SMALL = tuple(name for name in RECIPES if name not in PUBLISHED + WORLDS)
 
 
@@ -81,6 +81,18 @@ def test_arms_that_are_compared_share_data_and_number_of_images() -> None:
         assert len({recipe.data for recipe in recipes}) == 1
         seen = {recipe.training.num_steps * recipe.training.batch_size for recipe in recipes}
         assert len(seen) == 1, f"{family}: {seen}"
+
+
+def test_what_a_world_model_is_measured_against_differs_in_what_it_learns_alone() -> None:
+    ours = RECIPES["two-rooms-fixed"]()
+    for name in ("two-rooms-fixed-pixels", "two-rooms-fixed-random-encoder"):
+        other = RECIPES[name]()
+        assert (other.data, other.training, other.planning) == (ours.data, ours.training, ours.planning)  # type: ignore[union-attr]
+        for part in ("encoder", "dynamics", "preprocess", "frame_skip", "rollout_steps", "action_low", "action_high"):
+            assert getattr(other.method, part) == getattr(ours.method, part), (name, part)
+    fresh, frozen = on_meta("two-rooms-fixed"), on_meta("two-rooms-fixed-random-encoder")
+    assert not any(parameter.requires_grad for parameter in frozen.encoder.parameters())
+    assert all(parameter.requires_grad for parameter in fresh.encoder.parameters())
 
 
 @pytest.mark.parametrize(

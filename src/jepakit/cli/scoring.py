@@ -28,9 +28,11 @@ def evaluate(arguments: list[str]) -> int:
         robustness: bool = True,
         episodes: int | None = None,
         diagnose: int = 0,
+        floor: Path | None = None,
     ) -> Any:
         both = {"final": final, "checkpoint": checkpoint}
-        return run, both, {"probes": probes, "robustness": robustness}, {"episodes": episodes, "diagnose": diagnose}
+        of_worlds = {"episodes": episodes, "diagnose": diagnose, "floor": floor}
+        return run, both, {"probes": probes, "robustness": robustness}, of_worlds
 
     folder, options, of_images, of_worlds = parse(described(asked, commands.evaluate), "evaluate", arguments)
     warn(collapse(Run(folder), options["checkpoint"]))

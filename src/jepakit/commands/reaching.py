@@ -12,7 +12,7 @@ from jepakit.hub import load
 from jepakit.planning.plan import Cost
 from jepakit.recipes.config import WorldRecipe
 from jepakit.recipes.diagnosing import diagnose_world
-from jepakit.recipes.episodes import evaluate_world
+from jepakit.recipes.episodes import Floor, evaluate_world
 from jepakit.recipes.reaching import control_of, planner_of, read_cost
 from jepakit.recipes.world_pictures import Playing, save_world_pictures, telling
 from jepakit.report import build_report
@@ -65,6 +65,7 @@ def evaluate_reaching(
     checkpoint: str = "last",
     episodes: int | None = None,
     diagnose: int = 0,
+    floor: Path | str | None = None,
 ) -> dict[str, Any]:
     """Reach the goals of a manifest beside floors, write evaluation.json, and rebuild report.html.
 
@@ -75,20 +76,30 @@ def evaluate_reaching(
         episodes: Only so many of the manifest's.
         diagnose: Episodes of the development manifest on which to find out what fails (model, metric or search), which
             takes a few seconds each; 0 leaves it out.
+        floor: Another run of the same world that plays the same episodes beside it, such as one of the recipe
+            `two-rooms-fixed-random-encoder`.
 
     Raises:
-        UserError: The run has no checkpoint, or there is no manifest for its world.
+        UserError: A run has no checkpoint, there is no manifest for its world, or the floor plans otherwise or
+            elsewhere.
     """
     directory = Run(run)
     recipe = recipe_of(directory)
     model = load(directory.path, checkpoint=checkpoint, device=choose_device("auto"))
     cost = read_cost(recipe.planning, directory, model.device)
     which = {name: model.description[name] for name in ("checkpoint", "step")}
+    beside = None if floor is None else _floor(Run(floor))
     record = score_world(
-        model.method, recipe, cost, directory, which, final=final, episodes=episodes, diagnose=diagnose
+        model.method, recipe, cost, directory, which, final=final, episodes=episodes, diagnose=diagnose, floor=beside
     )
     build_report(directory)
     return record
+
+
+def _floor(run: Run) -> Floor:
+    """Return a run as a floor of another."""
+    recipe, model = recipe_of(run), load(run.path, device=choose_device("auto"))
+    return Floor(model.method, recipe, read_cost(recipe.planning, run, model.device))
 
 
 def score_world(
@@ -101,9 +112,11 @@ def score_world(
     final: bool = False,
     episodes: int | None = None,
     diagnose: int = 0,
+    floor: Floor | None = None,
 ) -> dict[str, Any]:
     """Evaluate a method in memory, write evaluation.json and the pictures; arguments as in `evaluate_reaching`."""
-    found = evaluate_world(method, recipe, cost, which, split="test" if final else "dev", num_episodes=episodes)
+    split = "test" if final else "dev"
+    found = evaluate_world(method, recipe, cost, which, split=split, num_episodes=episodes, floor=floor)
     record = found.record
     if diagnose:
         record["diagnosis"] = diagnose_world(method, recipe, cost, diagnose)

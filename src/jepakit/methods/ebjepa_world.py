@@ -49,6 +49,8 @@ class EBJEPAWorldConfig(WorldModelConfig):
         inverse_weight: `w_i`, inverse dynamics.
         inverse_dim: Width of the inverse dynamics' hidden layer.
         inverse_gaps: Frames between the two that inverse dynamics sees; gaps longer than a clip are left out.
+        freeze_encoder: Leave the encoder as it was drawn, so that the predictor alone learns: a floor of what encoding
+            by chance is good for.
 
     Raises:
         UserError: An action has no bounds, a gap is below 1, or there is proprioception, which this method has no use
@@ -64,6 +66,7 @@ class EBJEPAWorldConfig(WorldModelConfig):
     inverse_weight: float = 1.0
     inverse_dim: int = 256
     inverse_gaps: tuple[int, ...] = (1,)
+    freeze_encoder: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,7 +89,7 @@ class EBJEPAWorld(WorldMethod):
     config: EBJEPAWorldConfig
 
     def __init__(self, config: EBJEPAWorldConfig, seed: int):
-        encoder = config.encoder.build()
+        encoder = config.encoder.build().requires_grad_(not config.freeze_encoder)
         dim = encoder.embedding_dim
         dynamics = config.dynamics.build(dim, config.told_dim, encoder.norm)
         terms = {

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium
@@ -14,6 +14,7 @@ from jepakit.evaluation.manifest import read_manifest
 from jepakit.evaluation.reaching import RandomPolicy, ReachingArm, play_arm, reaching_record
 from jepakit.planning.plan import Cost
 from jepakit.recipes.config import Planning, WorldRecipe
+from jepakit.recipes.feeds import learning_world
 from jepakit.recipes.reaching import control_of
 from jepakit.types import UserError
 from jepakit.worlds import PointMaze2D, SWMTwoRoom, TwoRooms
@@ -40,8 +41,30 @@ class Reaching:
     reached: Bool[Tensor, " b"]
 
 
+@dataclass(frozen=True)
+class Floor:
+    """Hold another run that is to stand beside a run's result as a floor, such as one whose encoder never learned.
+
+    Args:
+        method: Its trained method, in eval mode.
+        recipe: What was run.
+        cost: By which it plans.
+    """
+
+    method: Any
+    recipe: WorldRecipe
+    cost: Cost
+
+
 def evaluate_world(
-    method: Any, recipe: WorldRecipe, cost: Cost, which: Mapping[str, Any], *, split: str, num_episodes: int | None
+    method: Any,
+    recipe: WorldRecipe,
+    cost: Cost,
+    which: Mapping[str, Any],
+    *,
+    split: str,
+    num_episodes: int | None,
+    floor: Floor | None = None,
 ) -> Reaching:
     """Play the episodes of a manifest with the model and its floors.
 
@@ -52,15 +75,18 @@ def evaluate_world(
         which: The method's `checkpoint` and `step`.
         split: `dev` or `test`.
         num_episodes: Only so many of the manifest's; None takes all.
+        floor: Another run to play the same episodes; None shows only what needs no run.
 
     Raises:
-        UserError: There is no manifest for this world, or it has fewer episodes.
+        UserError: There is no manifest for this world, it has fewer episodes, or the floor plans otherwise or
+            elsewhere.
     """
     begin, planning = time.perf_counter(), recipe.planning
     name, manifest = read_manifest(recipe.data.world, split)
     world, start, goal, ids = manifest.tasks(recipe.data.world, num_episodes)
     arms = [
-        _model_arm(method, planning, cost, world, ids),
+        _model_arm("jepa", method, planning, cost, world, ids),
+        *([] if floor is None else [_learned_floor(floor, recipe, world, ids)]),
         *_floors(method, planning, world, start, goal, ids),
     ]
     protocol = {
@@ -77,14 +103,34 @@ def evaluate_world(
     return Reaching(record, world, ids, arms[0].reached[:, -1])
 
 
-def _model_arm(method: Any, planning: Planning, cost: Cost, world: Any, ids: Int[Tensor, " b"]) -> ReachingArm:
-    """Play with the model, some episodes at a time."""
+def _learned_floor(floor: Floor, recipe: WorldRecipe, world: Any, ids: Int[Tensor, " b"]) -> ReachingArm:
+    """Play with another run's model, which must differ in nothing but what it learned.
+
+    Raises:
+        UserError: It learned in another world, or plans otherwise.
+    """
+    for what, ours, theirs in (
+        ("learned in the world", learning_world(recipe), learning_world(replace(floor.recipe, seed=recipe.seed))),
+        ("plans by", recipe.planning, floor.recipe.planning),
+    ):
+        if ours != theirs:
+            raise UserError(f"A floor differs in what it learned alone, but {floor.recipe.recipe} {what} {theirs}.")
+    arm = _model_arm(floor.recipe.recipe, floor.method, recipe.planning, floor.cost, world, ids)
+    steps = floor.recipe.training.num_steps
+    note = f"another run ({steps} steps of training, seed {floor.recipe.seed}) with the same search"
+    return replace(arm, is_floor=True, note=note)
+
+
+def _model_arm(
+    name: str, method: Any, planning: Planning, cost: Cost, world: Any, ids: Int[Tensor, " b"]
+) -> ReachingArm:
+    """Play with a model, some episodes at a time."""
     searches = -(-planning.num_steps // (planning.hold * planning.every))
     parts = []
     for some in ids.split(_AT_ONCE):
         start, goal = world.task(some)
         act = control_of(planning, method, cost, world.render(goal), some)
-        parts.append(play_arm("jepa", world, start, goal, act, planning.num_steps, searches))
+        parts.append(play_arm(name, world, start, goal, act, planning.num_steps, searches))
     return parts[0] if len(parts) == 1 else parts[0].joined(parts[1:])
 
 

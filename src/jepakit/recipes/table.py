@@ -24,6 +24,8 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "small-vicreg": cifar.small_vicreg,
     "small-pixels": cifar.small_pixels,
     "two-rooms-fixed": two_rooms.two_rooms_fixed,
+    "two-rooms-fixed-pixels": two_rooms.two_rooms_fixed_pixels,
+    "two-rooms-fixed-random-encoder": two_rooms.two_rooms_fixed_random_encoder,
     "two-rooms-random": two_rooms.two_rooms_random,
     "cifar10-ebjepa": published.cifar10_ebjepa,
     "ijepa-vith14": published.ijepa_vith14,

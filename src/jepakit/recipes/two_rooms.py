@@ -1,6 +1,10 @@
-"""Recipes for TwoRooms: a world model on a laptop in minutes, from pixels and actions alone."""
+"""Recipes for TwoRooms: a world model on a laptop in minutes, from pixels and actions alone, and what stands beside."""
 
-from jepakit.methods import EBJEPAWorldConfig
+from dataclasses import replace
+from typing import cast
+
+from jepakit.methods import EBJEPAWorldConfig, PixelWorldConfig
+from jepakit.nn.framedecoder import FrameDecoderConfig
 from jepakit.nn.framenet import FrameNetConfig
 from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
 from jepakit.recipes.config import Planning, WorldData, WorldRecipe
@@ -48,6 +52,31 @@ def _recipe(name: str, layout: str, dim: int, num_steps: int) -> WorldRecipe:
 def two_rooms_fixed() -> WorldRecipe:
     """Learn TwoRooms with the wall in its place: minutes on a laptop."""
     return _recipe("two-rooms-fixed", "fixed", dim=64, num_steps=1600)
+
+
+def two_rooms_fixed_random_encoder() -> WorldRecipe:
+    """Learn nothing but the predictor and the cost, in an encoder as it was drawn: a floor of `two-rooms-fixed`."""
+    recipe = two_rooms_fixed()
+    method = replace(cast(EBJEPAWorldConfig, recipe.method), freeze_encoder=True)
+    return replace(recipe, recipe="two-rooms-fixed-random-encoder", method=method)
+
+
+def two_rooms_fixed_pixels() -> WorldRecipe:
+    """Learn `two-rooms-fixed` by predicting pixels: same encoder, predictor, data, steps, search and learned cost."""
+    recipe = two_rooms_fixed()
+    other = cast(EBJEPAWorldConfig, recipe.method)
+    method = PixelWorldConfig(
+        encoder=cast(FrameNetConfig, other.encoder),
+        preprocess=other.preprocess,
+        dynamics=other.dynamics,
+        decoder=FrameDecoderConfig(widths=(32, 32, 16)),
+        action_low=other.action_low,
+        action_high=other.action_high,
+        frame_skip=other.frame_skip,
+        rollout_steps=other.rollout_steps,
+        num_starts=1,
+    )
+    return replace(recipe, recipe="two-rooms-fixed-pixels", method=method)
 
 
 def two_rooms_random() -> WorldRecipe:
