@@ -43,6 +43,8 @@ WORLDS: dict[str, Any] = {
         proprio_dim=3,
     ),
     "lewm_prefix": LeWMConfig(**_LEWM | {"dynamics": PREFIX}, **_ROOMS, rollout_steps=3),
+    "ebjepa_latent": EBJEPAWorldConfig(encoder=NET, rollout_steps=2, inverse_dim=16, latent_dim=2, **_ROOMS),
+    "lewm_latent": LeWMConfig(**_LEWM, **_ROOMS, rollout_steps=2, frame_skip=2, latent_dim=1),
     "lewm_choices": LeWMConfig(**_LEWM, preprocess=ROOMS, num_actions=4),
     "dino_wm": DINOWMConfig(encoder=VIT, dynamics=PATCHES, proprio_dim=3, **_ROOMS),
     "pixel_world": PixelWorldConfig(

@@ -6,7 +6,7 @@ in a tensor (b, horizons, t) that is NaN where a clip has no frame so long befor
 calibrated (`evaluation.surprise`): a model, and the floors, which predict that nothing has changed since.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
@@ -43,17 +43,41 @@ class Foresees(Protocol):
         ...
 
 
+@runtime_checkable
+class Supposes(Foresees, Protocol):
+    """What a world model with a latent can do besides."""
+
+    def supposing(self, batch: ClipBatch, draw: int) -> Prediction:
+        """Predict what follows each frame if chance does what this draw says."""
+        ...
+
+
 def foreseen(method: Foresees) -> Measure:
     """Return the measure of a world model: the energy of its own objective, as many steps ahead as it was trained for.
 
     A model that also draws the present frame (0 steps ahead) is asked about later ones alone.
     """
+    return _measuring(method, lambda clip: [method.predict(clip, 0)])
+
+
+def supposed(method: Supposes, num_futures: int) -> Measure:
+    """Return the measure of a world model with a latent that asks about several futures, so that chance is foreseen.
+
+    Of so many draws from the latent's prior each frame counts the one that foresees it best, the free energy at
+    temperature zero of LeCun 2022 (A path towards autonomous machine intelligence, section 4.1), over draws instead of
+    all values.
+    """
+    return _measuring(method, lambda clip: [method.supposing(clip, draw) for draw in range(num_futures)])
+
+
+def _measuring(method: Foresees, ask: Callable[[ClipBatch], Sequence[Prediction]]) -> Measure:
+    """Return the measure of which each frame counts the prediction that foresees it best."""
 
     def measure(clip: ClipBatch) -> Float[Tensor, "b horizons t"]:
         with _in_use(method):
-            prediction = method.predict(clip.to(_device(method)), 0)
-            energy = method.objective.energy(prediction)
-        return arranged(energy, prediction, *clip.frames.shape[:2]).cpu()
+            asked = ask(clip.to(_device(method)))
+            energy = torch.stack([method.objective.energy(each) for each in asked]).amin(dim=0)
+        return arranged(energy, asked[0], *clip.frames.shape[:2]).cpu()
 
     return measure
 

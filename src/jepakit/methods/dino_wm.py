@@ -72,7 +72,7 @@ class DINOWM(WorldMethod):
         with torch.no_grad():
             tokens = frozen(torch.zeros(1, config.preprocess.channels, side, side))
         sized = replace(config.dynamics, num_tokens=tokens.shape[1])
-        dynamics = sized.build(tokens.shape[2] + felt_dim, config.told_dim)
+        dynamics = sized.build(tokens.shape[2] + felt_dim, config.heard_dim)
         super().__init__(config, frozen, dynamics, Objective(mse), seed)
         self.proprio = nn.Linear(config.proprio_dim, felt_dim) if felt_dim else None
 

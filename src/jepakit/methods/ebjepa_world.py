@@ -91,7 +91,7 @@ class EBJEPAWorld(WorldMethod):
     def __init__(self, config: EBJEPAWorldConfig, seed: int):
         encoder = config.encoder.build().requires_grad_(not config.freeze_encoder)
         dim = encoder.embedding_dim
-        dynamics = config.dynamics.build(dim, config.told_dim, encoder.norm)
+        dynamics = config.dynamics.build(dim, config.heard_dim, encoder.norm)
         terms = {
             "variance": Term("encoder", Variance(), config.variance_weight),
             "covariance": Term("encoder", Covariance(), config.covariance_weight),

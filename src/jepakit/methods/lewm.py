@@ -90,7 +90,7 @@ class LeWM(WorldMethod):
         encoder = config.encoder.build()
         sigreg = Term("projector", SIGReg(num_slices=config.num_slices, seed=seed), config.sigreg_weight)
         weights = {"straightening": config.straightening_weight, "inverse": config.inverse_weight}
-        dynamics = config.dynamics.build(config.dim, config.told_dim, nn.Identity())
+        dynamics = config.dynamics.build(config.dim, config.heard_dim, nn.Identity())
         objective = Objective(mse, {"sigreg": sigreg}, aux_weights=weights)
         super().__init__(config, encoder, dynamics, objective, seed)
         self.proprio = nn.Linear(config.proprio_dim, config.dim) if config.proprio_dim else None

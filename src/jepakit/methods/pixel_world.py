@@ -15,7 +15,7 @@ without its stochastic part. Deviations: every start and every number of steps, 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from einops import rearrange
@@ -75,7 +75,7 @@ class PixelWorld(WorldMethod):
 
     def __init__(self, config: PixelWorldConfig, seed: int):
         encoder = config.encoder.build()
-        dynamics = config.dynamics.build(encoder.embedding_dim, config.told_dim, encoder.norm)
+        dynamics = config.dynamics.build(encoder.embedding_dim, config.heard_dim, encoder.norm)
         super().__init__(config, encoder, dynamics, Objective(mse), seed)
         size, channels = config.preprocess.image_size, config.preprocess.channels
         self.decoder = config.decoder.build(encoder.embedding_dim, size, channels)
@@ -87,11 +87,12 @@ class PixelWorld(WorldMethod):
         z: Tensor = self.encode(x).unflatten(0, clip.frames.shape[:2])
         pixels = rearrange(x, "(b t) c h w -> b t (c h w)", b=len(z))
         num_steps = min(self.rollout_steps, z.shape[1] - 1)
-        embedded = [z, *self.predictor.ahead(z, self.told(clip.action), num_steps)]
+        heard, aux = self.heard(z, clip, step)
+        embedded = [z, *self.predictor.ahead(z, heard, num_steps)]
         asked = [(part, pixels[:, k:]) for k, part in enumerate(embedded)]
         if self.training and self.config.num_starts is not None:
             asked = [self._few(k, *pair, clip.id, step) for k, pair in enumerate(asked)]
-        return questions_of([(self.draw(part), true) for part, true in asked], first=0)
+        return replace(questions_of([(self.draw(part), true) for part, true in asked], first=0), aux=aux)
 
     def _few(
         self, k: int, z: Float[Tensor, "b t d"], pixels: Float[Tensor, "b t chw"], ids: Int[Tensor, " b"], step: int

@@ -4,26 +4,35 @@
     z_hat_{t+k} = predictor(z_t and what came before, actions t ... t + k - 1),   k = 1 ... rollout_steps
     energy      = distance(z_hat_{t+k}, z_{t+k})
 
+With a latent (`latent_dim`, see `nn.latent`) the predictor also hears what chance does in each step: in training what
+was inferred from the frames around it, in use the mean of the prior, which is 0, or draws from it (`futures`,
+`supposing`).
+
 Clips of T frames give T - k questions about k steps ahead, asked about all starts at once: as many steps of the
 predictor as `rollout_steps`, whatever the length of the clips. An embedding is one vector, or a frame's tokens.
 """
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
 import torch
+import torch.nn.functional as F
 from einops import rearrange, repeat
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from jepakit.jepa import JEPA, Objective
+from jepakit.collectives import weighted_mean
+from jepakit.jepa import JEPA, Objective, wide
 from jepakit.methods.acting import as_clip
 from jepakit.methods.perceiving import WorldModelConfig
 from jepakit.nn import SharedTarget
 from jepakit.nn.dynamics import Dynamics
 from jepakit.nn.dynamics import LatentState as LatentState
+from jepakit.nn.latent import Latent
+from jepakit.random import Stream
 from jepakit.types import ClipBatch, Prediction, UserError
 
 
@@ -43,7 +52,12 @@ class WorldMethod(JEPA):
     def __init__(
         self, config: WorldModelConfig, encoder: nn.Module, dynamics: Dynamics, objective: Objective, seed: int
     ):
+        has_latent = config.latent_dim > 0
+        if has_latent:
+            objective = replace(objective, aux_weights={**objective.aux_weights, "latent": config.latent_weight})
         super().__init__(encoder, SharedTarget(encoder), objective, seed)
+        sizes = dynamics.embedding_dim, config.told_dim, config.latent_dim
+        self.latent = Latent(*sizes) if has_latent else None
         self.config = config
         self.predictor = dynamics
         self.preprocess = config.preprocess
@@ -75,18 +89,64 @@ class WorldMethod(JEPA):
         return self.config.thinned(clip)
 
     def told(self, action: Float[Tensor, "*b t a"]) -> Float[Tensor, "*b t2 a2"]:
-        """Return what the predictor is told of actions."""
-        return self.config.told(action)
+        """Return what the predictor is told of actions, chance doing what it does on average."""
+        return F.pad(self.config.told(action), (0, self.config.latent_dim))
 
     def predict(self, batch: ClipBatch, step: int) -> Prediction:
         """Encode every frame once, then ask about all steps ahead from all starts."""
         clip = self.thinned(batch)
-        z, action = self.embed(clip.frames, clip.proprio), self.told(clip.action)
-        prediction = self.ahead(z, action)
-        spaces, aux = self.regularized(z), self.auxiliary(z, action)
-        return Prediction(
-            prediction.z_hat, prediction.z, prediction.weight, prediction.sample, prediction.group, spaces, aux
-        )
+        z = self.embed(clip.frames, clip.proprio)
+        heard, aux = self.heard(z, clip, step)
+        losses = {**self.auxiliary(z, self.config.told(clip.action)), **aux}
+        return replace(self.ahead(z, heard), spaces=self.regularized(z), aux=losses)
+
+    def heard(
+        self, z: Float[Tensor, "b t *n d"], clip: ClipBatch, step: int
+    ) -> tuple[Float[Tensor, "b _ m"], Mapping[str, Float[Tensor, ""]]]:
+        """Return what the predictor hears, in training with what chance did in each step, and what that costs."""
+        if self.latent is None or not self.training:
+            return self.told(clip.action), {}
+        told = self.config.told(clip.action)
+        noise = Stream(self.seed, "latent").normal(step, clip.id, told.shape[1] * self.latent.dim)
+        drawn, rate = self.latent(z, told, noise.unflatten(1, (-1, self.latent.dim)))
+        mean_rate = weighted_mean(wide(rate).flatten(), torch.ones_like(rate, dtype=torch.float32).flatten())
+        return torch.cat((told.to(drawn), drawn), dim=-1), {"latent": mean_rate}
+
+    def supposing(self, batch: ClipBatch, draw: int) -> Prediction:
+        """Predict as if chance had done what this draw from the latent's prior says; the same for every call."""
+        clip = self.thinned(batch)
+        told = self.config.told(clip.action)
+        chance = self._chance("latent/supposed", draw, clip.id, told.shape[1]).to(told)
+        return self.ahead(self.embed(clip.frames, clip.proprio), torch.cat((told, chance), dim=-1))
+
+    def futures(
+        self, state: Any, actions: Float[Tensor, "b t a"], ids: Int[Tensor, " b"], num_futures: int, step: int = 0
+    ) -> Float[Tensor, "b s _ n d"]:
+        """Return what may follow the same actions: tokens after each, once for every draw from the latent's prior.
+
+        Args:
+            state: Where `observe` left the model.
+            actions: One plan for each.
+            ids: Whose futures; draws are functions of id and step.
+            num_futures: How many.
+            step: Which question this is.
+        """
+        told = repeat(self.config.told(actions), "b t a -> b s t a", s=num_futures)
+        chance = self._chance("latent/futures", step, ids, num_futures * told.shape[2])
+        heard = torch.cat((told, chance.to(told).unflatten(1, told.shape[1:3])), dim=-1)
+        ahead = self.predictor.rollout(state.expand(num_futures), heard)
+        return ahead[..., None, :] if ahead.ndim == 4 else ahead
+
+    def _chance(self, name: str, step: int, ids: Int[Tensor, " b"], num: int) -> Float[Tensor, "b num k"]:
+        """Return draws from the latent's prior.
+
+        Raises:
+            UserError: The model has no latent.
+        """
+        if self.latent is None:
+            raise UserError("This model knows of no chance, so it has one future alone; train it with latent_dim.")
+        drawn = Stream(self.seed, name).normal(step, ids, num * self.latent.dim)
+        return drawn.unflatten(1, (num, self.latent.dim))
 
     def ahead(self, z: Float[Tensor, "b t *n d"], action: Float[Tensor, "b _ a"]) -> Prediction:
         """Predict up to `rollout_steps` ahead from every frame; the group of a row is how many steps ahead it asks."""

@@ -22,6 +22,8 @@ class Dynamics(nn.Module, ABC):
     An embedding is a vector (d) or tokens (n, d); action t is done between frame t and frame t + 1.
     """
 
+    embedding_dim: int
+
     @abstractmethod
     def ahead(
         self, z: Float[Tensor, "b t *n d"], action: Float[Tensor, "b _ a"], num_steps: int
@@ -123,6 +125,7 @@ class GRUDynamics(StepDynamics):
 
     def __init__(self, embedding_dim: int, action_dim: int, norm: nn.Module):
         super().__init__(norm)
+        self.embedding_dim = embedding_dim
         self.cell = nn.GRUCell(action_dim, embedding_dim)
 
     def moved(self, z: Float[Tensor, "*n d"], action: Float[Tensor, "*n a"]) -> Float[Tensor, "*n d"]:

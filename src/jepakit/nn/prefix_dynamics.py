@@ -62,7 +62,7 @@ class PrefixDynamics(Dynamics):
     def __init__(self, config: PrefixDynamicsConfig, embedding_dim: int, action_dim: int):
         super().__init__()
         self.config = config
-        dim = embedding_dim
+        dim = self.embedding_dim = embedding_dim
         self.action = nn.Linear(action_dim, dim)
         self.modulation = nn.Linear(dim, config.depth * MODULATIONS * dim)
         shape = (config.num_heads, config.head_dim, config.mlp_dim)

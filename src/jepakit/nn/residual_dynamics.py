@@ -51,6 +51,7 @@ class ResidualDynamics(StepDynamics):
 
     def __init__(self, config: ResidualDynamicsConfig, embedding_dim: int, action_dim: int, norm: nn.Module):
         super().__init__(norm)
+        self.embedding_dim = embedding_dim
         widths = [config.hidden_dim] * config.depth
         self.state = nn.Linear(embedding_dim, widths[0])
         self.action = nn.Linear(action_dim, widths[0], bias=False)
