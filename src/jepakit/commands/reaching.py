@@ -124,7 +124,8 @@ def score_world(
     if final:
         append_line(run.file("final-records.jsonl"), record)
     planning = recipe.planning
-    playing = Playing(planner_of(planning, cost), planning.every, planning.hold, planning.num_steps)
+    searched = (planning.every, planning.hold, planning.num_steps, planning.memory)
+    playing = Playing(planner_of(planning, cost), *searched)
     shown = found.ids[telling(found.reached)]
     save_world_pictures(run, method, found.world, recipe.data.behaviour, playing, cost, shown)
     return record

@@ -17,6 +17,8 @@ from jepakit.planning.grasp import GRASP as GRASP
 from jepakit.planning.hierarchical import Hierarchical as Hierarchical
 from jepakit.planning.learning import learn_policy as learn_policy
 from jepakit.planning.learning import learn_reachability as learn_reachability
+from jepakit.planning.memory import Memory as Memory
+from jepakit.planning.memory import Remembering as Remembering
 from jepakit.planning.mppi import MPPI as MPPI
 from jepakit.planning.plan import Cost as Cost
 from jepakit.planning.plan import Plan as Plan

@@ -133,6 +133,7 @@ class Planning:
         horizon: Actions of a plan.
         hold: Steps of the world for which each is held.
         every: Actions that are done before the next search.
+        memory: Frames that the model is shown at each decision, the present one included, and what was done in between.
         num_samples: Candidates of a round.
         num_elites: Best candidates, to which the next round is fitted.
         num_iterations: Rounds.
@@ -146,6 +147,7 @@ class Planning:
     horizon: int = 12
     hold: int = 4
     every: int = 2
+    memory: int = 1
     num_samples: int = 128
     num_elites: int = 12
     num_iterations: int = 4

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from jepakit.evaluation.manifest import read_manifest
+from jepakit.evaluation.manifest import evaluated, make_manifest, read_manifest
 from jepakit.evaluation.reaching import RandomPolicy, ReachingArm, play_arm, reaching_record
 from jepakit.planning.plan import Cost
 from jepakit.recipes.config import Planning, WorldRecipe
@@ -89,18 +89,47 @@ def evaluate_world(
         *([] if floor is None else [_learned_floor(floor, recipe, world, ids)]),
         *_floors(method, planning, world, start, goal, ids),
     ]
-    protocol = {
-        "split": split,
-        "manifest": name,
+    protocol = {"split": split, "manifest": name} | _protocol(planning, world, ids, "those of a committed manifest")
+    seconds = round(time.perf_counter() - begin, 1)
+    record = reaching_record(protocol, arms) | dict(which) | {"seconds": seconds}
+    return Reaching(record, world, ids, arms[0].reached[:, -1])
+
+
+def evaluate_unseen(
+    method: Any, recipe: WorldRecipe, cost: Cost, which: Mapping[str, Any], num_episodes: int
+) -> tuple[Reaching, Bool[Tensor, " b"]]:
+    """Play tasks of the world in which a run learns, of layouts that are held out where it has such, beside floors.
+
+    Args:
+        method: The trained method, in eval mode.
+        recipe: What was run; its seed is the world's.
+        cost: By which it plans.
+        which: What the record says of the method.
+        num_episodes: How many tasks.
+
+    Returns:
+        What was found, and which episodes a random policy ended at their goals.
+    """
+    begin, planning = time.perf_counter(), recipe.planning
+    world = evaluated(recipe.data.world, recipe.seed)
+    ids = torch.tensor(make_manifest(world, num_episodes).ids)
+    ours = _model_arm("jepa", method, planning, cost, world, ids)
+    floors = _floors(method, planning, world, *world.task(ids), ids)
+    protocol = {"split": "unseen", "manifest": "none"} | _protocol(planning, world, ids, "drawn with the run's seed")
+    seconds = round(time.perf_counter() - begin, 1)
+    record = reaching_record(protocol, [ours, *floors]) | dict(which) | {"seconds": seconds}
+    return Reaching(record, world, ids, ours.reached[:, -1]), floors[0].reached[:, -1]
+
+
+def _protocol(planning: Planning, world: Any, ids: Int[Tensor, " b"], whose: str) -> dict[str, Any]:
+    """Return how episodes are played, whose starts and goals are `whose`."""
+    return {
         "num_episodes": len(ids),
         "num_steps": planning.num_steps,
         "goal": "a picture of the goal",
         "success": _success(world),
-        "statement": _statement(planning),
+        "statement": _statement(planning, whose),
     }
-    seconds = round(time.perf_counter() - begin, 1)
-    record = reaching_record(protocol, arms) | dict(which) | {"seconds": seconds}
-    return Reaching(record, world, ids, arms[0].reached[:, -1])
 
 
 def _learned_floor(floor: Floor, recipe: WorldRecipe, world: Any, ids: Int[Tensor, " b"]) -> ReachingArm:
@@ -200,8 +229,8 @@ def _success(world: Any) -> str:
     return words.get(type(beneath(world)).__name__, "at the goal, by the world's own measure, after the last step")
 
 
-def _statement(planning: Planning) -> list[str]:
-    """Return the rule of the evaluation in sentences."""
+def _statement(planning: Planning, whose: str) -> list[str]:
+    """Return the rule of the evaluation in sentences; `whose` are its starts and goals."""
     learned = planning.learned
     cost = (
         "the expected octave of the steps to go, learned from time gaps of held-out trajectories, plus "
@@ -210,9 +239,16 @@ def _statement(planning: Planning) -> list[str]:
         else "the mean squared latent distance to the goal, averaged over the plan"
     )
     return [
-        "Starts and goals are those of a committed manifest; no training has seen its draws.",
-        "The model sees the present picture and a picture of the goal, and nothing else.",
+        f"Starts and goals are {whose}; no training has seen these draws.",
+        f"The model sees {_sight(planning)} and a picture of the goal, and nothing else.",
         f"Cost: {cost}; no label is used.",
         f"Search: {planning.num_iterations} rounds of {planning.num_samples} candidates of {planning.horizon} actions "
         f"held for {planning.hold} steps each, anew every {planning.every * planning.hold} steps.",
     ]
+
+
+def _sight(planning: Planning) -> str:
+    """Return what a model is shown of the present."""
+    if planning.memory == 1:
+        return "the present picture"
+    return f"the present picture, up to {planning.memory - 1} before it, what was done in between"

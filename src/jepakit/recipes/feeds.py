@@ -56,9 +56,14 @@ def world_feed(recipe: WorldRecipe, method: Any, device: torch.device) -> Feed:
     """Return clips of the world as they are made, and a monitor over frames of held-out starts."""
     data, world = recipe.data, learning_world(recipe)
     stream = ClipStream(world, data.behaviour, recipe.training.batch_size, data.num_frames, recipe.method.frame_skip)
-    frames = world.render(world.start(HELD_OUT + torch.arange(data.num_health)))
-    monitor = Monitor(method.preprocess(frames.to(device)), num_settling=recipe.training.warmup_steps)
-    return Feed(stream.from_step, monitor)
+    return Feed(stream.from_step, health_monitor(recipe, method, device))
+
+
+def health_monitor(recipe: WorldRecipe, method: Any, device: torch.device) -> Monitor:
+    """Return what measures health on frames of held-out starts."""
+    world = learning_world(recipe)
+    frames = world.render(world.start(HELD_OUT + torch.arange(recipe.data.num_health)))
+    return Monitor(method.preprocess(frames.to(device)), num_settling=recipe.training.warmup_steps)
 
 
 def learning_world(recipe: WorldRecipe) -> Any:

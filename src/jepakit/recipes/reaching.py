@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from jepakit.nn.reachability import ReachabilityConfig, ReachabilityHead
-from jepakit.planning import CEM, LatentDistance, WeightedSum
+from jepakit.planning import CEM, LatentDistance, Memory, Remembering, WeightedSum
 from jepakit.planning.control import Control
 from jepakit.planning.costs import Reachability
 from jepakit.planning.learning import learn_reachability
@@ -37,11 +37,15 @@ def embedded_trajectories(
 
 
 def learn_cost(method: Any, recipe: WorldRecipe, run: Run) -> None:
-    """Train the head that tells how far goals are, and keep it in the run; nothing where the recipe asks for none."""
+    """Learn the cost of planning from held-out trajectories; nothing where the recipe asks for none."""
     learned = recipe.planning.learned
-    if learned.num_steps == 0:
-        return
-    z = embedded_trajectories(method, recipe, learned.num_trajectories, learned.num_frames).flatten(2)
+    if learned.num_steps:
+        keep_cost(embedded_trajectories(method, recipe, learned.num_trajectories, learned.num_frames), recipe, run)
+
+
+def keep_cost(z: Float[Tensor, "k t *n d"], recipe: WorldRecipe, run: Run) -> None:
+    """Train the head that tells how far goals are on embedded trajectories, and keep it in the run."""
+    learned, z = recipe.planning.learned, z.flatten(2)
     config = ReachabilityConfig(
         embedding_dim=z.shape[-1], max_gap=learned.num_frames - 1, hidden_dim=learned.hidden_dim
     )
@@ -81,6 +85,12 @@ def planner_of(planning: Planning, cost: Cost, seed: int = 0) -> CEM:
     )
 
 
-def control_of(planning: Planning, method: Any, cost: Cost, goal: Tensor, ids: Int[Tensor, " b"]) -> Control:
-    """Return what acts for these episodes, towards pictures of their goals."""
-    return Control(planner_of(planning, cost), method, goal, ids, every=planning.every, hold=planning.hold)
+def control_of(planning: Planning, method: Any, cost: Cost, goal: Tensor, ids: Int[Tensor, " b"]) -> Remembering:
+    """Return what acts for these episodes, from their beginning and towards pictures of their goals."""
+    control = Control(planner_of(planning, cost), method, goal, ids, every=planning.every, hold=planning.hold)
+    return Remembering(control, memory_of(planning, method))
+
+
+def memory_of(planning: Planning, method: Any) -> Memory:
+    """Return the memory of episodes that begin."""
+    return Memory(planning.memory, method.frame_skip, method.action_dim)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from jepakit.methods.world import WorldMethod
 from jepakit.planning.control import Control, Planner
+from jepakit.planning.memory import Memory
 from jepakit.planning.plan import Cost, WorldModel
 from jepakit.planning.sampling import Sampling
 from jepakit.recipes.pictures import save_arrays
@@ -53,12 +54,14 @@ class Playing:
         every: Actions of a plan that are done before the next search.
         hold: Steps of the world for which each is held.
         num_steps: Steps of an episode.
+        memory: Frames that the model is shown at each decision.
     """
 
     planner: Planner
     every: int = 1
     hold: int = 1
     num_steps: int = 200
+    memory: int = 1
 
 
 @torch.no_grad()
@@ -115,13 +118,15 @@ def episodes(
     control = Control(
         playing.planner, cast(WorldModel, method), wanted, ids.to(device), every=playing.every, hold=playing.hold
     )
+    memory = Memory(playing.memory, method.frame_skip, method.action_dim)
     states, plans, begun = [state], [], []
     for step in range(playing.num_steps):
-        picture, before = world.render(states[-1]).to(device), control.plan
-        action = control(picture)
+        seen_now, before = memory.see(world.render(states[-1]).to(device)), control.plan
+        action = control(seen_now)
+        memory.did(action)
         if control.plan is not None and control.plan is not before:
             begun.append(step)
-            ahead = control.model.rollout(control.model.observe(picture).expand(1), control.plan.actions[:, None])
+            ahead = control.model.rollout(control.model.observe(seen_now).expand(1), control.plan.actions[:, None])
             plans.append(places(ahead[:, 0]))
         states.append(world.step(states[-1], action.to(ids.device)))
     told = np.arange(0, playing.num_steps + 1, max(1, playing.num_steps // _NUM_FRAMES))
