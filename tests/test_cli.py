@@ -109,6 +109,8 @@ def test_a_recipe_s_settings_are_all_options(capsys: pytest.CaptureFixture[str])
         (["train", "small-pixels", "--data.train", "/no/where"], "'/no/where' does not exist; give a folder of images"),
         (["evaluate"], "evaluate needs RUN: jepakit evaluate RUN [--final]."),
         (["report"], "report needs RUN: jepakit report RUN."),
+        (["agent"], "agent needs AGENT: jepakit agent AGENT [--out DIR]."),
+        (["agent", "maze-agnt"], "There is no agent 'maze-agnt'; did you mean 'maze-agent'?"),
         (["embed", "run", "images"], "embed needs OUT: jepakit embed MODEL IMAGES OUT."),
         (["embed", "run"], "embed needs IMAGES and OUT: jepakit embed MODEL IMAGES OUT."),
         (["Train", "digits-ijepa"], "There is no command 'Train'; did you mean 'train'?"),

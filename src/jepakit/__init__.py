@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jepakit import training as training
     from jepakit import views as views
     from jepakit import worlds as worlds
+    from jepakit.commands import agent as agent
     from jepakit.commands import build_report as build_report
     from jepakit.commands import compare as compare
     from jepakit.commands import demo as demo
@@ -40,6 +41,7 @@ _ROOMS = (
 )
 _NAMES = {
     "JEPATransformer": "jepakit.estimator",
+    "agent": "jepakit.commands",
     "build_report": "jepakit.commands",
     "compare": "jepakit.commands",
     "demo": "jepakit.commands",
@@ -67,6 +69,7 @@ __all__ = [  # noqa: RUF022 - rooms first, then names
     "views",
     "worlds",
     "JEPATransformer",
+    "agent",
     "build_report",
     "compare",
     "demo",

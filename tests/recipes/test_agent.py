@@ -8,18 +8,19 @@ from typing import Any
 import pytest
 import torch
 
+from jepakit import cli
 from jepakit.commands import plan
 from jepakit.methods import EBJEPAWorldConfig
 from jepakit.nn.framenet import FrameNetConfig
 from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
 from jepakit.planning import LatentDistance
-from jepakit.recipes import WorldData, WorldRecipe
+from jepakit.recipes import WorldData, WorldRecipe, table
 from jepakit.recipes.agent import AgentRecipe, experience, live, round_of
 from jepakit.recipes.config import CostLearning, Planning
 from jepakit.recipes.episodes import evaluate_unseen
 from jepakit.recipes.exploring import Leaving
 from jepakit.recipes.feeds import learning_world
-from jepakit.storage import Run
+from jepakit.storage import Run, config_from_dict, config_to_dict
 from jepakit.training import TrainingConfig
 from jepakit.types import UserError
 from jepakit.views import Preprocess
@@ -134,6 +135,32 @@ def test_an_agent_that_never_plans_differs_from_the_second_round_on(
 def test_a_round_is_a_run_by_which_one_can_plan(lived: tuple[Run, list[dict[str, Any]]]) -> None:
     run, _ = lived
     assert len(plan(round_of(run, 2).path, episodes=2)) == 2
+
+
+def test_an_agent_lives_by_command_and_tells_how_each_round_went(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(table.AGENTS, "maze-agent", lambda: tiny(num_rounds=1))
+    assert cli.run(["agent", "maze-agent", "--out", str(tmp_path / "life"), "--seed", "9"]) == 0
+    told = capsys.readouterr().out
+    assert "round 1: " in told
+    assert "after 100 frames" in told
+    assert round_of(Run(tmp_path / "life"), 1).config()["seed"] == 9
+    mine = tmp_path / "mine.py"
+    mine.write_text("from jepakit.recipes import AGENTS\ndef life():\n    return AGENTS['maze-agent']().learner\n")
+    with pytest.raises(UserError, match="must return an AgentRecipe, got WorldRecipe"):
+        table.find_agent(f"{mine}:life")()
+
+
+def test_the_agents_of_the_table_can_be_built_and_written_down() -> None:
+    for name, make in table.AGENTS.items():
+        recipe = make()
+        assert recipe.recipe == name
+        assert make.__doc__
+        assert config_from_dict(AgentRecipe, config_to_dict(recipe)) == recipe
+        method = recipe.learner.method.build(seed=0, num_steps=1)
+        world = recipe.learner.data.world
+        assert method.embed(world.render(world.start(torch.arange(2)))[:, None]).shape[0] == 2
 
 
 def test_no_goal_is_in_a_layout_that_was_collected_in(lived: tuple[Run, list[dict[str, Any]]]) -> None:

@@ -19,6 +19,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "evaluate": scoring.evaluate,
     "plan": worlds.plan,
     "surprise": worlds.surprise,
+    "agent": worlds.agent,
     "embed": images.embed,
     "compare": scoring.compare,
     "report": looking.report,

@@ -1,4 +1,4 @@
-"""Verbs for the world that a run has learned: `plan` and `surprise`."""
+"""Verbs for acting in a world: `plan` and `surprise` in one that a run has learned, `agent` in one yet to be learned."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -101,3 +101,30 @@ def _violations(told: Mapping[str, Any]) -> str:
         )
     lines.append(f"  false alarms: {told['alarms']:.2%} of ordinary moments, {protocol['rate']:.2%} asked for")
     return "\n".join(lines)
+
+
+def agent(arguments: list[str]) -> int:
+    """Let an agent live, going on where the same command stopped; print how each round went."""
+    import tyro
+
+    from jepakit import commands
+    from jepakit.recipes import find_agent
+    from jepakit.training.progress import make_progress
+
+    def asked(
+        agent: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="AGENT")],
+        out: Path | None = None,
+        seed: int | None = None,
+    ) -> Any:
+        return agent, out, seed
+
+    name, out, seed = parse(described(asked, commands.agent), "agent", arguments)
+    folder, records = commands.agent(find_agent(name)(), out, seed=seed, progress=make_progress)
+    for told in records:
+        ends, floor = told["ends"], told["random_policy"]
+        say(
+            f"  round {told['round']}: {ends['value']:.0%} [{ends['low']:.0%}, {ends['high']:.0%}] of {ends['n']} goals"
+            f" (a random policy {floor['value']:.0%}) after {told['frames']:,} frames"
+        )
+    say(f"Next: jepakit plan {folder}/round-{len(records)}")
+    return 0

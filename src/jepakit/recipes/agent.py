@@ -20,6 +20,7 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -43,6 +44,7 @@ from jepakit.training import Trainer
 from jepakit.training.precision import choose_device
 from jepakit.training.progress import Progress, Silent
 from jepakit.types import require
+from jepakit.worlds import Behaviour
 from jepakit.worlds.collecting import collect
 
 _AT_ONCE = 64
@@ -95,7 +97,7 @@ class AgentRecipe:
         return 0 if number == 1 else round(self.planned * self.num_episodes)
 
 
-def live(recipe: AgentRecipe, out: Run | Any, progress: Callable[[], Progress] = Silent) -> list[dict[str, Any]]:
+def live(recipe: AgentRecipe, out: Path | str, progress: Callable[[], Progress] = Silent) -> list[dict[str, Any]]:
     """Carry out all rounds that are still to come in a run directory, and return the record of every round.
 
     Args:
@@ -150,7 +152,7 @@ def _collect(recipe: AgentRecipe, run: Run, number: int, show: Progress) -> None
         return
     first, num_planned = (number - 1) * recipe.num_episodes, recipe.collected_by(number)
     planned, others = torch.arange(first, first + recipe.num_episodes).tensor_split([num_planned])
-    ways = [(recipe.learner.data.behaviour, others)]
+    ways: list[tuple[Behaviour, Tensor]] = [(recipe.learner.data.behaviour, others)]
     if num_planned:
         mind = _mind(recipe, run, number - 1)
         ways.append((Leaving(*mind, recipe.learner.planning, recipe.noise, recipe.leaving), planned))

@@ -2,11 +2,13 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from jepakit.nearest import nearest
-from jepakit.recipes import cifar, digits, published, two_rooms
+from jepakit.recipes import agents, cifar, digits, published, two_rooms
+from jepakit.recipes.agent import AgentRecipe
 from jepakit.recipes.config import ImageRecipe, Recipe, WorldRecipe
 from jepakit.types import UserError
 
@@ -34,25 +36,44 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 }
 
 
+AGENTS: dict[str, Callable[[], AgentRecipe]] = {"maze-agent": agents.maze_agent}
+
+
 def find_recipe(name: str) -> Callable[[], Recipe]:
     """Return the function of a recipe: a name of the table, or `path/to/file.py:function`.
 
     Raises:
         UserError: There is no such recipe (the nearest name is given), file or function.
     """
-    if name in RECIPES:
-        return RECIPES[name]
+    return _found(name, RECIPES, (ImageRecipe, WorldRecipe), "recipe", "an ImageRecipe or a WorldRecipe")
+
+
+def find_agent(name: str) -> Callable[[], AgentRecipe]:
+    """Return the function of an agent's recipe, as `find_recipe` does.
+
+    Raises:
+        UserError: There is no such agent (the nearest name is given), file or function.
+    """
+    return _found(name, AGENTS, (AgentRecipe,), "agent", "an AgentRecipe")
+
+
+def _found(
+    name: str, table: Mapping[str, Callable[[], Any]], kinds: tuple[type, ...], what: str, kinds_in_words: str
+) -> Callable[[], Any]:
+    """Return what a table or a user's own file has under a name."""
+    if name in table:
+        return table[name]
     path, colon, function = name.rpartition(":")
     if colon and path.endswith(".py"):
-        return _from_file(Path(path), function)
+        return _from_file(Path(path), function, kinds, kinds_in_words)
     if name.endswith(".py"):
         raise UserError(f"{name!r} is a file; name the function in it that returns the recipe, as in {name}:function.")
-    near = nearest(name, RECIPES, cutoff=0.4)
-    hint = f"did you mean {near!r}?" if near else f"known are {', '.join(RECIPES)}."
-    raise UserError(f"There is no recipe {name!r}; {hint}")
+    near = nearest(name, table, cutoff=0.4)
+    hint = f"did you mean {near!r}?" if near else f"known are {', '.join(table)}."
+    raise UserError(f"There is no {what} {name!r}; {hint}")
 
 
-def _from_file(path: Path, function: str) -> Callable[[], Recipe]:
+def _from_file(path: Path, function: str, kinds: tuple[type, ...], kinds_in_words: str) -> Callable[[], Any]:
     """Run a user's own file, which the user named outright, and return its function."""
     name = f"jepakit_recipe_{path.stem}"  # no name of a library, so that the file can be called like one
     spec = importlib.util.spec_from_file_location(name, path)
@@ -68,12 +89,10 @@ def _from_file(path: Path, function: str) -> Callable[[], Recipe]:
         hint = f"; did you mean {near!r}?" if near else "."
         raise UserError(f"{path} defines no function {function!r}{hint}")
 
-    def build() -> Recipe:
+    def build() -> Any:
         built = recipe()
-        if not isinstance(built, (ImageRecipe, WorldRecipe)):
-            raise UserError(
-                f"{function} of {path} must return an ImageRecipe or a WorldRecipe, got {type(built).__name__}."
-            )
+        if not isinstance(built, kinds):
+            raise UserError(f"{function} of {path} must return {kinds_in_words}, got {type(built).__name__}.")
         return built
 
     return build
