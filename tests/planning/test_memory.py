@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from toy_worlds import Place
 
+from jepakit.methods.acting import as_clip
 from jepakit.planning import CEM, Control, LatentDistance, Memory, Remembering
 from jepakit.types import ClipBatch, UserError
 
@@ -44,8 +45,11 @@ def test_frames_are_as_far_apart_as_the_model_looks_and_end_at_the_present() -> 
     assert clips[5] == ([2, 5], [20.0, 30.0, 40.0])
 
 
-def test_one_frame_is_a_clip_in_which_nothing_was_done() -> None:
-    assert shown(Memory(1, 4, 1), 3) == [([0], []), ([1], []), ([2], [])]
+def test_a_memory_of_one_frame_shows_it_as_it_is() -> None:
+    memory = Memory(1, 4, 1)
+    for value in range(3):
+        assert memory.see(frame(value)).equal(frame(value))
+        memory.did(torch.zeros(2, 1))
 
 
 def test_what_was_done_must_be_told() -> None:
@@ -66,7 +70,8 @@ class Sliding:
     def action_space(self) -> gymnasium.spaces.Space[Any]:
         return gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
 
-    def observe(self, clip: ClipBatch) -> Place:
+    def observe(self, seen: Tensor | ClipBatch) -> Place:
+        clip = as_clip(seen, 1)
         place = clip.frames[:, :, 0, 0, 0].float()
         speed = place[:, -1] - place[:, -2] if place.shape[1] > 1 else torch.zeros(len(place))
         return Place(torch.stack((place[:, -1], speed), dim=1))

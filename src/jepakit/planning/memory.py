@@ -7,6 +7,7 @@ window of frames is given such a clip to observe, wherever it is given a picture
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
@@ -47,8 +48,10 @@ class Memory:
         self._actions: deque[Float[Tensor, "b a"]] = deque(maxlen=(num_frames - 1) * frame_skip)
         self._awaits_action = False
 
-    def see(self, frame: UInt8[Tensor, "b c h w"]) -> ClipBatch:
+    def see(self, frame: UInt8[Tensor, "b c h w"]) -> UInt8[Tensor, "b c h w"] | ClipBatch:
         """Remember the present frame of every episode, and return what is remembered in whole blocks up to it.
+
+        A memory of one frame returns it as it is, so that it serves models which take pictures alone.
 
         Raises:
             UserError: It was not told what was done after the last frame.
@@ -57,6 +60,8 @@ class Memory:
             raise UserError("A memory is told what was done after a frame (did) before it sees the next one.")
         self._awaits_action = True
         self._frames.append(frame)
+        if self._frames.maxlen == 1:
+            return frame
         reach = (len(self._frames) - 1) // self.frame_skip * self.frame_skip
         seen = torch.stack(list(self._frames)[len(self._frames) - 1 - reach :: self.frame_skip], dim=1)
         done = list(self._actions)[len(self._actions) - reach :]
@@ -78,7 +83,7 @@ class Remembering:
         memory: Of these episodes, from their beginning.
     """
 
-    act: Callable[[ClipBatch], Float[Tensor, "b a"]]
+    act: Callable[[Any], Float[Tensor, "b a"]]
     memory: Memory
 
     def __call__(self, frame: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b a"]:
