@@ -11,6 +11,8 @@ import torch
 from jepakit import cli
 from jepakit.commands import plan
 from jepakit.methods import EBJEPAWorldConfig
+from jepakit.methods.acting import as_clip
+from jepakit.nn.dynamics import LatentState
 from jepakit.nn.framenet import FrameNetConfig
 from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
 from jepakit.planning import LatentDistance
@@ -166,7 +168,7 @@ def test_the_agents_of_the_table_can_be_built_and_written_down() -> None:
 def test_no_goal_is_in_a_layout_that_was_collected_in(lived: tuple[Run, list[dict[str, Any]]]) -> None:
     learner, ids = tiny().learner, torch.arange(50)
     seen = learning_world(learner).start(ids).layout
-    found = evaluate_unseen(Right(), learner, LatentDistance(), {}, 6)
+    found, _ = evaluate_unseen(Right(), learner, LatentDistance(), {}, 6)
     unseen = found.world.task(ids)[0].layout
     assert found.world.seed == learner.seed
     assert set(seen.tolist()) <= set(range(4))
@@ -194,9 +196,8 @@ class Right:
         columns = torch.arange(red.shape[-1], dtype=torch.float32)
         return ((red.sum(1) * columns).sum(1) / red.sum((1, 2)))[:, None] / SIDE
 
-    def observe(self, clip: Any) -> Any:
-        from jepakit.nn.dynamics import LatentState
-
+    def observe(self, seen: Any) -> Any:
+        clip = as_clip(seen, 2)
         self.shown.append((clip.frames.shape[1], clip.action.shape[1]))
         return LatentState(self.place(clip.frames[:, -1]))
 

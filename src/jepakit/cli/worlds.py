@@ -1,4 +1,4 @@
-"""Verbs for acting in a world: `plan` and `surprise` in one that a run has learned, `agent` in one yet to be learned."""
+"""Verbs for acting in a world: `plan` and `surprise` where a run has learned, `agent` where it is yet to learn."""
 
 from collections.abc import Mapping
 from pathlib import Path

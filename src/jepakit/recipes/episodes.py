@@ -114,7 +114,8 @@ def evaluate_unseen(
     world = evaluated(recipe.data.world, recipe.seed)
     ids = torch.tensor(make_manifest(world, num_episodes).ids)
     ours = _model_arm("jepa", method, planning, cost, world, ids)
-    floors = _floors(method, planning, world, *world.task(ids), ids)
+    start, goal = world.task(ids)
+    floors = _floors(method, planning, world, start, goal, ids)
     protocol = {"split": "unseen", "manifest": "none"} | _protocol(planning, world, ids, "drawn with the run's seed")
     seconds = round(time.perf_counter() - begin, 1)
     record = reaching_record(protocol, [ours, *floors]) | dict(which) | {"seconds": seconds}
