@@ -50,7 +50,7 @@ class EBJEPAWorldConfig(WorldModelConfig):
         inverse_dim: Width of the inverse dynamics' hidden layer.
         inverse_gaps: Frames between the two that inverse dynamics sees; gaps longer than a clip are left out.
         freeze_encoder: Leave the encoder as it was drawn, so that the predictor alone learns: a floor of what encoding
-            by chance is good for.
+            by chance is good for; or as it was taken from another run (`WorldRecipe.encoder_from`).
 
     Raises:
         UserError: An action has no bounds, a gap is below 1, or there is proprioception, which this method has no use

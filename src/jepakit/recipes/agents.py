@@ -15,9 +15,9 @@ def maze_agent() -> AgentRecipe:
     learner = WorldRecipe(
         recipe="maze-agent-learner",
         method=EBJEPAWorldConfig(
-            encoder=FrameNetConfig(image_size=34, in_channels=3, patch_size=4, dim=64),
+            encoder=FrameNetConfig(image_size=34, in_channels=3, patch_size=4, width=32, dim=64),
             preprocess=Preprocess(image_size=34, mean=(0.11, 0.1, 0.1), std=(0.18, 0.16, 0.16)),
-            dynamics=ResidualDynamicsConfig(hidden_dim=256, depth=2),
+            dynamics=ResidualDynamicsConfig(hidden_dim=128, depth=2),
             action_low=(-1.0, -1.0),
             action_high=(1.0, 1.0),
             frame_skip=8,
@@ -31,25 +31,25 @@ def maze_agent() -> AgentRecipe:
         data=WorldData(
             world=PointMaze2D(size=4, num_layouts=40, path_lengths=(2, 8), force=0.05, damping=0.5, image_size=34),
             behaviour=Roaming(persistence=0.0),
-            num_frames=6,
+            num_frames=5,
         ),
         training=TrainingConfig(
-            num_steps=300,
-            batch_size=64,
+            num_steps=150,
+            batch_size=48,
             learning_rate=3e-3,
-            warmup_steps=30,
+            warmup_steps=20,
             weight_decay=1e-5,
             clip_norm=2.0,
             precision="bf16",
         ),
         planning=Planning(
-            horizon=8,
+            horizon=6,
             hold=8,
-            num_samples=64,
+            num_samples=48,
             num_elites=8,
             num_iterations=3,
-            learned=CostLearning(num_frames=25, num_steps=600),
+            learned=CostLearning(num_frames=25, num_steps=200),
             num_steps=160,
         ),
     )
-    return AgentRecipe(recipe="maze-agent", learner=learner, num_steps=256)
+    return AgentRecipe(recipe="maze-agent", learner=learner, num_episodes=16, num_steps=256, num_tasks=40)

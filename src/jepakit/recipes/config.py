@@ -168,6 +168,7 @@ class WorldRecipe:
         data: Where, and from what.
         training: How to train.
         planning: How goals are reached with what was learned.
+        encoder_from: Run whose encoder to begin with; with the method's `freeze_encoder` the predictor alone learns.
         seed: Seed of weights and of every draw.
 
     Raises:
@@ -179,6 +180,7 @@ class WorldRecipe:
     data: WorldData
     training: TrainingConfig
     planning: Planning = field(default_factory=Planning)
+    encoder_from: str | None = None
     seed: int = field(default=0)
 
     def __post_init__(self) -> None:

@@ -17,8 +17,9 @@ import torch
 
 from jepakit.collectives import gather, rank
 from jepakit.data import ImageSource, Loader, Skipped
-from jepakit.recipes.config import ImageRecipe, Recipe
+from jepakit.recipes.config import ImageRecipe, Recipe, WorldRecipe
 from jepakit.recipes.feeds import Feed, image_feed, world_feed
+from jepakit.recipes.reusing import take_encoder
 from jepakit.recipes.splits import Sources, open_sources
 from jepakit.storage import Run, config_to_dict, read_json, write_json
 from jepakit.training import Trainer, TrainingResult
@@ -66,6 +67,8 @@ def train(recipe: Recipe, out: Path | str, progress: Progress | None = None) -> 
             if run.file("config.json").exists():
                 run.claim(config_to_dict(recipe))  # refuse another configuration before anything is decoded
         method = recipe.method.build(seed=recipe.seed, num_steps=recipe.training.num_steps).to(device)
+        if isinstance(recipe, WorldRecipe) and recipe.encoder_from and run.checkpoint_state() is None:
+            take_encoder(method, recipe.encoder_from)
         if recipe.training.compile:
             compile_networks(method)
         if isinstance(recipe, ImageRecipe):
