@@ -5,8 +5,8 @@
 Both arms live through the same rounds of the recipe `maze-agent`: as many episodes of the same starts, as many frames,
 as many updates of the same networks, the same search and the same goals, in layouts that no episode is collected in.
 They differ in `planned`, the share of a later round's episodes in which the agent acts by plan; the first round is the
-same, and is lived once. A third arm (`--arms roams`) never plans either, but its actions change slowly (`Roaming()`) from the
-first round on: random collection that is told how to get about.
+same, and is lived once. A third arm (`--arms roams`) never plans either, but its actions change slowly (`Roaming()`)
+from the first round on: random collection that is told how to get about.
 
 A cell is the record of a life: SEED and arm. A table of success after each round follows, and the paired difference of
 each arm from random collection over seeds (Student's t). The seeds of settings tried before (100 and above) are none of
