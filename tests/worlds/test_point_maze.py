@@ -197,3 +197,22 @@ def test_the_picture_shows_the_ball_and_the_closed_walls() -> None:
         place = 0.5 + 20 * state.position[index]
         assert float((torch.stack((x, y)) - place).abs().max()) < 0.1
         assert float(ball.sum() / ball.max()) == pytest.approx(torch.pi * 4.0**2, rel=0.05)
+
+
+def test_a_trail_shows_ball_walls_and_where_the_ball_came_from_in_a_channel_each() -> None:
+    world = PointMaze2D(num_layouts=20, trail=True)
+    state = one(2.5, 1.5).at(torch.tensor([[2.5, 1.5]]), torch.tensor([[0.2, 0.0]]))
+    picture, plain = world.render(state)[0].float(), WORLD.render(state)[0].float()
+
+    def middle(channel: torch.Tensor) -> torch.Tensor:
+        y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+        return torch.stack(((x * channel).sum(), (y * channel).sum())) / channel.sum()
+
+    scale = (64 - 2) / world.size
+    moved = middle(picture[0]) - middle(picture[2])
+    torch.testing.assert_close(moved, torch.tensor([0.2 * scale, 0.0]), atol=0.1, rtol=0.0)
+    torch.testing.assert_close(middle(picture[0]) + 0.5 - 1.0, scale * state.position[0], atol=0.1, rtol=0.0)
+    no_ball = plain[0] == plain[1]  # gray
+    assert torch.equal(picture[1][no_ball], plain[1][no_ball])
+    still = world.render(state.at(state.position))
+    assert torch.equal(still[:, 0], still[:, 2])

@@ -9,7 +9,8 @@ import torch
 
 from jepakit.evaluation.episodes import play
 from jepakit.hub import load
-from jepakit.planning.plan import Cost
+from jepakit.planning.plan import Cost, WorldModel
+from jepakit.recipes.coarse import read_coarse_level
 from jepakit.recipes.config import WorldRecipe
 from jepakit.recipes.diagnosing import diagnose_world
 from jepakit.recipes.episodes import Floor, evaluate_world
@@ -88,9 +89,17 @@ def evaluate_reaching(
     model = load(directory.path, checkpoint=checkpoint, device=choose_device("auto"))
     cost = read_cost(recipe.planning, directory, model.device)
     which = {name: model.description[name] for name in ("checkpoint", "step")}
-    beside = None if floor is None else _floor(Run(floor))
     record = score_world(
-        model.method, recipe, cost, directory, which, final=final, episodes=episodes, diagnose=diagnose, floor=beside
+        model.method,
+        recipe,
+        cost,
+        directory,
+        which,
+        final=final,
+        episodes=episodes,
+        diagnose=diagnose,
+        floor=None if floor is None else _floor(Run(floor)),
+        coarse=read_coarse_level(model.method, recipe, directory),
     )
     build_report(directory)
     return record
@@ -113,10 +122,11 @@ def score_world(
     episodes: int | None = None,
     diagnose: int = 0,
     floor: Floor | None = None,
+    coarse: WorldModel | None = None,
 ) -> dict[str, Any]:
     """Evaluate a method in memory, write evaluation.json and the pictures; arguments as in `evaluate_reaching`."""
     split = "test" if final else "dev"
-    found = evaluate_world(method, recipe, cost, which, split=split, num_episodes=episodes, floor=floor)
+    found = evaluate_world(method, recipe, cost, which, split=split, num_episodes=episodes, floor=floor, coarse=coarse)
     record = found.record
     if diagnose:
         record["diagnosis"] = diagnose_world(method, recipe, cost, diagnose)
@@ -125,7 +135,7 @@ def score_world(
         append_line(run.file("final-records.jsonl"), record)
     planning = recipe.planning
     searched = (planning.every, planning.hold, planning.num_steps, planning.memory)
-    playing = Playing(planner_of(planning, cost), *searched)
+    playing = Playing(planner_of(planning, cost, coarse=coarse), *searched)
     shown = found.ids[telling(found.reached)]
     save_world_pictures(run, method, found.world, recipe.data.behaviour, playing, cost, shown)
     return record
@@ -152,7 +162,8 @@ def plan(run: Path | str, *, episodes: int = 5, first: int = 0, checkpoint: str 
     world: Any = recipe.data.world
     ids = torch.arange(first, first + episodes)
     start, goal = world.task(ids)
-    act = control_of(recipe.planning, model.method, cost, world.render(goal), ids)
+    coarse = read_coarse_level(model.method, recipe, directory)
+    act = control_of(recipe.planning, model.method, cost, world.render(goal), ids, coarse)
     reached = []
 
     def distance(state: Any) -> torch.Tensor:

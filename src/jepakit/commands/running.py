@@ -7,6 +7,7 @@ from jepakit.commands.reaching import score_world
 from jepakit.commands.scoring import PROBES, evaluate_method, is_scored
 from jepakit.evaluation.probes import Probe
 from jepakit.recipes import ImageRecipe, Recipe, WorldRecipe
+from jepakit.recipes.coarse import learn_coarse_level, read_coarse_level
 from jepakit.recipes.pictures import save_pictures
 from jepakit.recipes.pipeline import Trained
 from jepakit.recipes.pipeline import train as run_recipe
@@ -116,10 +117,14 @@ def finish_world(
             if recipe.planning.learned.num_steps:
                 say("learning how far goals are, from time alone ...")
             learn_cost(method, recipe, run)
+            if recipe.planning.coarse is not None:
+                say("learning where macro-actions lead ...")
+            learn_coarse_level(method, recipe, run)
+            coarse = read_coarse_level(method, recipe, run)
             cost = read_cost(recipe.planning, run, device_of(method))
             say(f"reaching the goals of the {'test' if final else 'development'} manifest ...")
             which = {"checkpoint": "last", "step": step}
-            score_world(method, recipe, cost, run, which, final=final, episodes=episodes)
+            score_world(method, recipe, cost, run, which, final=final, episodes=episodes, coarse=coarse)
     finally:
         report = write_report(run)  # what there is, also where an evaluation failed
     return report

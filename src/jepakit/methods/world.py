@@ -29,7 +29,7 @@ from jepakit.jepa import JEPA, Objective, wide
 from jepakit.methods.acting import as_clip
 from jepakit.methods.perceiving import WorldModelConfig
 from jepakit.nn import SharedTarget
-from jepakit.nn.dynamics import Dynamics
+from jepakit.nn.dynamics import Dynamics, StepDynamics
 from jepakit.nn.dynamics import LatentState as LatentState
 from jepakit.nn.latent import Latent
 from jepakit.random import Stream
@@ -183,6 +183,25 @@ class WorldMethod(JEPA):
         """
         ahead = self.predictor.rollout(state, self.told(actions))
         return ahead[..., None, :] if ahead.ndim == 4 else ahead
+
+    def advance(self, z: Float[Tensor, "*k 1 d"], action: Float[Tensor, "*k a"]) -> Float[Tensor, "*k 1 d"]:
+        """Return the tokens after one action in each state that these tokens stand for.
+
+        Args:
+            z: Embeddings of single frames.
+            action: What is done there; where frames are skipped, for the whole block until the next is looked at.
+
+        Raises:
+            UserError: The predictor remembers more than the last embedding.
+        """
+        if not isinstance(self.predictor, StepDynamics):
+            raise UserError(
+                f"{type(self.predictor).__name__} predicts from more than the last embedding, so it cannot step from "
+                "any; give the method a predictor that does, such as ResidualDynamics or GRUDynamics."
+            )
+        block = action[..., None, :].expand(*action.shape[:-1], self.frame_skip, -1)
+        ahead: Tensor = self.predictor(z[..., 0, :], self.told(block)[..., 0, :])
+        return ahead[..., None, :]
 
     def encode_goal(self, goal: UInt8[Tensor, "b c h w"] | ClipBatch) -> Float[Tensor, "b n d"]:
         """Return the tokens that a plan is to end in: of pictures, or of the last frames of clips."""

@@ -7,7 +7,7 @@ import gymnasium
 from jaxtyping import Float
 from torch import Tensor
 
-from jepakit.planning.plan import LatentState, WorldModel
+from jepakit.planning.plan import LatentState, StepModel, WorldModel
 from jepakit.types import UserError
 
 
@@ -42,6 +42,20 @@ class Held:
     def rollout(self, state: Any, actions: Float[Tensor, "b s t a"]) -> Float[Tensor, "b s _ n d"]:
         """Return what the model predicts when each action is done so many times."""
         return self.model.rollout(state, actions.repeat_interleave(self.num_steps, dim=2))
+
+    def advance(self, z: Float[Tensor, "*k n d"], action: Float[Tensor, "*k a"]) -> Float[Tensor, "*k n d"]:
+        """Return the tokens after one action that is held: as many steps of the model as it looks at meanwhile.
+
+        Raises:
+            UserError: The model cannot step from any embedding.
+        """
+        if not isinstance(self.model, StepModel):
+            raise UserError(
+                f"{type(self.model).__name__} does not step from any embedding: it has no advance(z, action)."
+            )
+        for _ in range(self.num_steps // getattr(self.model, "frame_skip", 1)):
+            z = self.model.advance(z, action)
+        return z
 
     def encode_goal(self, goal: Any) -> Float[Tensor, "b n d"]:
         """Return the model's tokens of goals."""

@@ -66,7 +66,7 @@ def learn_reachability(
         gap = torch.where(is_apart, config.max_gap + 1, gap)
         return reachability_loss(head, z[place, start].float(), z[goal_place, goal_time].float(), gap)
 
-    _train(head, loss, num_steps, learning_rate)
+    minimised(head, loss, num_steps, learning_rate)
     return head
 
 
@@ -114,7 +114,7 @@ def learn_policy(
         taken = actions[place[:, None], (start[:, None] + ahead).clamp_max(actions.shape[1] - 1)]
         return policy_loss(told, taken.float(), ahead < gap[:, None])
 
-    _train(policy, loss, num_steps, learning_rate)
+    minimised(policy, loss, num_steps, learning_rate)
     return policy
 
 
@@ -127,7 +127,7 @@ def octave_gaps(u: Float[Tensor, "b 2"], max_gap: int) -> Int[Tensor, " b"]:
     return low + (u[:, 1] * (high - low + 1)).long()
 
 
-def _train(module: nn.Module, loss: Callable[[int], Tensor], num_steps: int, learning_rate: float) -> None:
+def minimised(module: nn.Module, loss: Callable[[int], Tensor], num_steps: int, learning_rate: float) -> None:
     """Minimise a loss by AdamW, and leave the module as planning uses it."""
     optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate)
     for step in range(num_steps):

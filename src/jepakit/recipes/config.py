@@ -126,6 +126,37 @@ class CostLearning:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CoarsePlanning:
+    """Say how a coarse time scale is learned once the encoder has been trained, and how subgoals are searched on it.
+
+    Args:
+        num_blocks: Frames that are looked at, as the method skips them, that a macro-action goes ahead.
+        macro_dim: Numbers of a macro-action.
+        num_turns: Steps of the predictor for each.
+        num_trajectories: Held-out trajectories that are learned from.
+        num_frames: Frames of each that are looked at.
+        num_steps: Updates.
+        horizon: Macro-actions of a coarse plan.
+        num_samples: Candidates of a round of the coarse search.
+        num_elites: Best candidates, to which the next round is fitted.
+        num_iterations: Rounds.
+        ahead: Which macro-action leads to the subgoal, counted from 1.
+    """
+
+    num_blocks: int = 5
+    macro_dim: int = 4
+    num_turns: int = 2
+    num_trajectories: int = 2500
+    num_frames: int = 50
+    num_steps: int = 2000
+    horizon: int = 5
+    num_samples: int = 128
+    num_elites: int = 12
+    num_iterations: int = 4
+    ahead: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class Planning:
     """Say how goals are reached: by the cross-entropy method over held actions, from pictures of the goals.
 
@@ -141,6 +172,7 @@ class Planning:
         colour: Of the candidates' noise over time; 0 is white.
         distance_weight: Weight of the mean latent distance to the goal beside the learned cost.
         learned: The learned cost.
+        coarse: Subgoals from a coarse time scale, towards which actions are planned; None plans towards the goal.
         num_steps: Steps of an episode.
     """
 
@@ -155,6 +187,7 @@ class Planning:
     colour: float = 2.0
     distance_weight: float = 1.0
     learned: CostLearning = field(default_factory=CostLearning)
+    coarse: CoarsePlanning | None = None
     num_steps: int = 200
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jepakit.evaluation.manifest import evaluated, make_manifest, read_manifest
 from jepakit.evaluation.reaching import RandomPolicy, ReachingArm, play_arm, reaching_record
-from jepakit.planning.plan import Cost
+from jepakit.planning.plan import Cost, WorldModel
 from jepakit.recipes.config import Planning, WorldRecipe
 from jepakit.recipes.feeds import learning_world
 from jepakit.recipes.reaching import control_of
@@ -65,6 +65,7 @@ def evaluate_world(
     split: str,
     num_episodes: int | None,
     floor: Floor | None = None,
+    coarse: WorldModel | None = None,
 ) -> Reaching:
     """Play the episodes of a manifest with the model and its floors.
 
@@ -76,6 +77,7 @@ def evaluate_world(
         split: `dev` or `test`.
         num_episodes: Only so many of the manifest's; None takes all.
         floor: Another run to play the same episodes; None shows only what needs no run.
+        coarse: The model of its coarse level, where the recipe asks for one.
 
     Raises:
         UserError: There is no manifest for this world, it has fewer episodes, or the floor plans otherwise or
@@ -85,7 +87,7 @@ def evaluate_world(
     name, manifest = read_manifest(recipe.data.world, split)
     world, start, goal, ids = manifest.tasks(recipe.data.world, num_episodes)
     arms = [
-        _model_arm("jepa", method, planning, cost, world, ids),
+        _model_arm("jepa", method, planning, cost, world, ids, coarse),
         *([] if floor is None else [_learned_floor(floor, recipe, world, ids)]),
         *_floors(method, planning, world, start, goal, ids),
     ]
@@ -152,14 +154,20 @@ def _learned_floor(floor: Floor, recipe: WorldRecipe, world: Any, ids: Int[Tenso
 
 
 def _model_arm(
-    name: str, method: Any, planning: Planning, cost: Cost, world: Any, ids: Int[Tensor, " b"]
+    name: str,
+    method: Any,
+    planning: Planning,
+    cost: Cost,
+    world: Any,
+    ids: Int[Tensor, " b"],
+    coarse: WorldModel | None = None,
 ) -> ReachingArm:
     """Play with a model, some episodes at a time."""
     searches = -(-planning.num_steps // (planning.hold * planning.every))
     parts = []
     for some in ids.split(_AT_ONCE):
         start, goal = world.task(some)
-        act = control_of(planning, method, cost, world.render(goal), some)
+        act = control_of(planning, method, cost, world.render(goal), some, coarse)
         parts.append(play_arm(name, world, start, goal, act, planning.num_steps, searches))
     return parts[0] if len(parts) == 1 else parts[0].joined(parts[1:])
 
@@ -239,12 +247,20 @@ def _statement(planning: Planning, whose: str) -> list[str]:
         if learned.num_steps
         else "the mean squared latent distance to the goal, averaged over the plan"
     )
+    above, subgoals = planning.coarse, []
+    if above is not None:
+        subgoals = [
+            f"Actions are planned towards subgoals: {above.num_iterations} rounds of {above.num_samples} candidates of "
+            f"{above.horizon} macro-actions, each {above.num_blocks} frames long, of which number {above.ahead} leads "
+            "to the subgoal."
+        ]
     return [
         f"Starts and goals are {whose}; no training has seen these draws.",
         f"The model sees {_sight(planning)} and a picture of the goal, and nothing else.",
         f"Cost: {cost}; no label is used.",
         f"Search: {planning.num_iterations} rounds of {planning.num_samples} candidates of {planning.horizon} actions "
         f"held for {planning.hold} steps each, anew every {planning.every * planning.hold} steps.",
+        *subgoals,
     ]
 
 

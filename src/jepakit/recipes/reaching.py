@@ -8,11 +8,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from jepakit.nn.reachability import ReachabilityConfig, ReachabilityHead
-from jepakit.planning import CEM, LatentDistance, Memory, Remembering, WeightedSum
-from jepakit.planning.control import Control
+from jepakit.planning import CEM, Hierarchical, LatentDistance, Memory, Remembering, WeightedSum
+from jepakit.planning.control import Control, Planner
 from jepakit.planning.costs import Reachability
 from jepakit.planning.learning import learn_reachability
-from jepakit.planning.plan import Cost
+from jepakit.planning.plan import Cost, WorldModel
 from jepakit.recipes.config import Planning, WorldRecipe
 from jepakit.recipes.feeds import HELD_OUT, learning_world
 from jepakit.storage import Run, load_weights, read_model, save_model
@@ -71,9 +71,9 @@ def read_cost(planning: Planning, run: Run, device: torch.device | str = "cpu") 
     return WeightedSum(((1.0, Reachability(head=head.octaves)), (planning.distance_weight, distance)))
 
 
-def planner_of(planning: Planning, cost: Cost, seed: int = 0) -> CEM:
-    """Return the search that a recipe describes."""
-    return CEM(
+def planner_of(planning: Planning, cost: Cost, seed: int = 0, coarse: WorldModel | None = None) -> Planner:
+    """Return the search that a recipe describes: towards subgoals, where the model of a coarse level is given."""
+    fine = CEM(
         horizon=planning.horizon,
         num_samples=planning.num_samples,
         num_elites=planning.num_elites,
@@ -83,11 +83,31 @@ def planner_of(planning: Planning, cost: Cost, seed: int = 0) -> CEM:
         cost=cost,
         seed=seed,
     )
+    if coarse is None or planning.coarse is None:
+        return fine
+    above = planning.coarse
+    route = CEM(
+        horizon=above.horizon,
+        num_samples=above.num_samples,
+        num_elites=above.num_elites,
+        num_iterations=above.num_iterations,
+        cost=cost,
+        seed=seed,
+    )
+    return Hierarchical(coarse_model=coarse, coarse=route, fine=fine, ahead=above.ahead)
 
 
-def control_of(planning: Planning, method: Any, cost: Cost, goal: Tensor, ids: Int[Tensor, " b"]) -> Remembering:
+def control_of(
+    planning: Planning,
+    method: Any,
+    cost: Cost,
+    goal: Tensor,
+    ids: Int[Tensor, " b"],
+    coarse: WorldModel | None = None,
+) -> Remembering:
     """Return what acts for these episodes, from their beginning and towards pictures of their goals."""
-    control = Control(planner_of(planning, cost), method, goal, ids, every=planning.every, hold=planning.hold)
+    planner = planner_of(planning, cost, coarse=coarse)
+    control = Control(planner, method, goal, ids, every=planning.every, hold=planning.hold)
     return Remembering(control, memory_of(planning, method))
 
 

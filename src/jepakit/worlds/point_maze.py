@@ -22,7 +22,7 @@ from torch import Tensor
 from jepakit.random import Stream
 from jepakit.types import UserError, require
 from jepakit.worlds.mazes import Mazes, draw_mazes
-from jepakit.worlds.painting import disc, paint, window
+from jepakit.worlds.painting import Colour, disc, paint, window
 
 RADIUS, HALF_WALL = 0.2, 0.06
 MARGIN = RADIUS + HALF_WALL
@@ -72,6 +72,7 @@ class PointMaze2D:
         force: Gain of speed by an action of 1, in cells a step.
         damping: Share of the velocity lost in a step.
         image_size: Pixels of a side of the picture.
+        trail: Whether a picture also shows where the ball came from: what two frames, one step apart, would show.
         seed: Seed of layouts, starts and goals.
 
     Example:
@@ -89,6 +90,7 @@ class PointMaze2D:
     force: float = 0.06
     damping: float = 0.2
     image_size: int = 64
+    trail: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -202,15 +204,29 @@ class PointMaze2D:
         return {"position": state.position, "velocity": state.velocity}
 
     def render(self, state: PointMazeState) -> UInt8[Tensor, "b 3 h w"]:
-        """Draw the walls in gray and the ball in red; its velocity is not to be seen."""
+        """Draw the walls in gray and the ball in red; its velocity is not to be seen, but with a `trail`.
+
+        Then each channel shows one thing: red the ball, green the walls, blue the ball a velocity back.
+        """
         device = state.position.device
-        walls = _drawn(self.size, self.loops, self.num_layouts, self.seed, self.image_size, device)
-        frames = walls[state.layout][:, None].expand(-1, 3, -1, -1).contiguous()
+        walls = _drawn(self.size, self.loops, self.num_layouts, self.seed, self.image_size, device)[state.layout]
         scale = (self.image_size - 2 * BORDER) / self.size
         middle = BORDER - 0.5 + scale * state.position
-        pixels = window(middle, RADIUS * scale + 0.5, self.image_size)
-        paint(frames, pixels, disc(pixels, middle, RADIUS * scale), _BALL_COLOUR)
+        if not self.trail:
+            frames = walls[:, None].expand(-1, 3, -1, -1).contiguous()
+            self._paint_ball(frames, middle, _BALL_COLOUR)
+            return frames
+        frames = torch.zeros(len(walls), 3, *walls.shape[1:], dtype=torch.uint8, device=device)
+        frames[:, 1] = walls
+        self._paint_ball(frames[:, :1], middle, (255,))
+        self._paint_ball(frames[:, 2:], middle - scale * state.velocity, (255,))
         return frames
+
+    def _paint_ball(self, frames: UInt8[Tensor, "b c h w"], middle: Float[Tensor, "b 2"], colour: Colour) -> None:
+        """Paint a ball in place."""
+        radius = RADIUS * (self.image_size - 2 * BORDER) / self.size
+        pixels = window(middle, radius + 0.5, self.image_size)
+        paint(frames, pixels, disc(pixels, middle, radius), colour)
 
     def _in_cell(self, cell: Int[Tensor, " b"], u: Float[Tensor, "b 2"]) -> Float[Tensor, "b 2"]:
         """Return places that are uniform where a ball has room in cells."""
