@@ -35,9 +35,7 @@ _LEWM: dict[str, Any] = {"encoder": NET, "dynamics": CAUSAL, "dim": 16, "project
 WORLDS: dict[str, Any] = {
     "ebjepa": EBJEPAWorldConfig(encoder=NET, rollout_steps=3, inverse_dim=16, **_ROOMS),
     "ebjepa_places": EBJEPAWorldConfig(
-        encoder=PlaceNetConfig(
-            image_size=65, patch_size=22, in_channels=2, width=8, body_dim=8, place_dim=4
-        ),
+        encoder=PlaceNetConfig(image_size=65, patch_size=22, in_channels=2, width=8, body_dim=8, place_dim=4),
         dynamics=PlaceDynamicsConfig(body_dim=8, place_dim=4, hidden_dim=16),
         rollout_steps=3,
         inverse_dim=16,

@@ -48,8 +48,8 @@ class EBJEPAWorldConfig(WorldModelConfig):
         variance_weight: `w_v`.
         covariance_weight: `w_c`.
         slowness_weight: `w_s`, time similarity.
-        within_clips: Whether spread and decorrelation are asked for within clips, of embeddings less their clip's mean:
-            what stays as it is all along a clip, such as a layout, then has no use in them.
+        within_clips: Whether spread and decorrelation are asked for within clips, of embeddings less their clip's
+            mean: what stays as it is all along a clip, such as a layout, then has no use in them.
         inverse_weight: `w_i`, inverse dynamics.
         inverse_dim: Width of the inverse dynamics' hidden layer.
         inverse_gaps: Frames between the two that inverse dynamics sees; gaps longer than a clip are left out.
@@ -62,7 +62,9 @@ class EBJEPAWorldConfig(WorldModelConfig):
     """
 
     encoder: FrameNetConfig | ImpalaConfig | PlaceNetConfig
-    dynamics: GRUDynamicsConfig | ResidualDynamicsConfig | PlaceDynamicsConfig = field(default_factory=GRUDynamicsConfig)
+    dynamics: GRUDynamicsConfig | ResidualDynamicsConfig | PlaceDynamicsConfig = field(
+        default_factory=GRUDynamicsConfig
+    )
     rollout_steps: int = 8
     variance_weight: float = 16.0
     covariance_weight: float = 8.0

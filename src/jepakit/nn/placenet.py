@@ -58,10 +58,11 @@ class PlaceNetConfig:
 class PlaceNet(nn.Module):
     """Map frames to one token each: a body, a look, and a map.
 
-    The body is `body_dim` numbers, normalised. The look is a softmax over places of how odd their pixels are: of the mean
-    square of normalised pixels, which is large where colours are rare. It has nothing to learn, so that it cannot
-    collapse onto places that are easy to predict, as learned attention did (docs/log.md). The map is normalised in each place, and has no numbers that say which place it is: where things are is told by the
-    order of places, so that a predictor which looks something up in it knows it anywhere (`PlaceDynamics`).
+    The body is `body_dim` numbers, normalised. The look is a softmax over places of how odd their pixels are: of the
+    mean square of normalised pixels, which is large where colours are rare. It has nothing to learn, so that it cannot
+    collapse onto places that are easy to predict, as learned attention did (docs/log.md). The map is normalised in each
+    place, and has no numbers that say which place it is: where things are is told by the order of places, so that a
+    predictor which looks something up in it knows it anywhere (`PlaceDynamics`).
 
     Attributes:
         embedding_dim: Width of the embedding.
