@@ -12,8 +12,6 @@ from jepakit.nn import ViTConfig
 from jepakit.nn.causal_dynamics import CausalDynamicsConfig
 from jepakit.nn.framedecoder import FrameDecoderConfig
 from jepakit.nn.framenet import FrameNetConfig
-from jepakit.nn.place_dynamics import PlaceDynamicsConfig
-from jepakit.nn.placenet import PlaceNetConfig
 from jepakit.nn.prefix_dynamics import PrefixDynamicsConfig
 from jepakit.random import Stream
 from jepakit.types import ClipBatch
@@ -34,13 +32,6 @@ _ROOMS: dict[str, Any] = {"preprocess": ROOMS, "action_low": (-2.45, -2.45), "ac
 _LEWM: dict[str, Any] = {"encoder": NET, "dynamics": CAUSAL, "dim": 16, "projector_dim": 32, "num_slices": 16}
 WORLDS: dict[str, Any] = {
     "ebjepa": EBJEPAWorldConfig(encoder=NET, rollout_steps=3, inverse_dim=16, **_ROOMS),
-    "ebjepa_places": EBJEPAWorldConfig(
-        encoder=PlaceNetConfig(image_size=65, patch_size=22, in_channels=2, width=8, body_dim=8, place_dim=4),
-        dynamics=PlaceDynamicsConfig(body_dim=8, place_dim=4, hidden_dim=16),
-        rollout_steps=3,
-        inverse_dim=16,
-        **_ROOMS,
-    ),
     "lewm": LeWMConfig(**_LEWM, **_ROOMS),
     "lewm_all": LeWMConfig(
         **_LEWM | {"encoder": VIT},

@@ -191,22 +191,3 @@ def test_a_batch_norm_head_and_the_paper_s_sizes_make_the_published_predictor() 
     without_head = sum(p.numel() for n, p in model.predictor.named_parameters() if not n.startswith("head"))
     assert abs(without_head / 1e6 - 10.8) < 0.2  # the predictor of 10.8M weights
     assert CAUSAL.window == 3
-
-
-def test_spread_within_clips_sees_nothing_of_what_stays_all_along_a_clip() -> None:
-    z, layout = torch.randn(5, 4, 16), 3.0 * torch.randn(5, 1, 16)
-    model = replace(WORLDS["ebjepa"], within_clips=True).build(seed=0, num_steps=1)
-    (space,) = model.regularized(z + layout).values()
-    torch.testing.assert_close(space, model.regularized(z)["encoder"])
-    torch.testing.assert_close(space.view(5, 4, 16), z - z.mean(dim=1, keepdim=True))
-
-
-def test_a_map_is_predicted_but_neither_spread_nor_slow_nor_asked_what_was_done() -> None:
-    model = WORLDS["ebjepa_places"].build(seed=0, num_steps=1)
-    batch = clips("ebjepa_places")
-    z, told = model.embed(batch.frames), model.told(batch.action)
-    other = z.clone()
-    other[..., model.moving_dim :] += torch.randn_like(other[..., model.moving_dim :])
-    assert torch.equal(model.regularized(z)["encoder"], model.regularized(other)["encoder"])
-    for name, value in model.auxiliary(z, told).items():
-        assert torch.equal(value, model.auxiliary(other, told)[name])

@@ -26,8 +26,6 @@ from jepakit.methods.world import WorldMethod
 from jepakit.nn.dynamics import GRUDynamicsConfig
 from jepakit.nn.framenet import FrameNetConfig
 from jepakit.nn.impala import ImpalaConfig
-from jepakit.nn.place_dynamics import PlaceDynamicsConfig
-from jepakit.nn.placenet import PlaceNetConfig
 from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
 from jepakit.objectives import Covariance, Variance, mse
 from jepakit.random import seeded_init
@@ -48,8 +46,6 @@ class EBJEPAWorldConfig(WorldModelConfig):
         variance_weight: `w_v`.
         covariance_weight: `w_c`.
         slowness_weight: `w_s`, time similarity.
-        within_clips: Whether spread and decorrelation are asked for within clips, of embeddings less their clip's
-            mean: what stays as it is all along a clip, such as a layout, then has no use in them.
         inverse_weight: `w_i`, inverse dynamics.
         inverse_dim: Width of the inverse dynamics' hidden layer.
         inverse_gaps: Frames between the two that inverse dynamics sees; gaps longer than a clip are left out.
@@ -61,15 +57,12 @@ class EBJEPAWorldConfig(WorldModelConfig):
             for.
     """
 
-    encoder: FrameNetConfig | ImpalaConfig | PlaceNetConfig
-    dynamics: GRUDynamicsConfig | ResidualDynamicsConfig | PlaceDynamicsConfig = field(
-        default_factory=GRUDynamicsConfig
-    )
+    encoder: FrameNetConfig | ImpalaConfig
+    dynamics: GRUDynamicsConfig | ResidualDynamicsConfig = field(default_factory=GRUDynamicsConfig)
     rollout_steps: int = 8
     variance_weight: float = 16.0
     covariance_weight: float = 8.0
     slowness_weight: float = 12.0
-    within_clips: bool = False
     inverse_weight: float = 1.0
     inverse_dim: int = 256
     inverse_gaps: tuple[int, ...] = (1,)
@@ -97,7 +90,8 @@ class EBJEPAWorld(WorldMethod):
 
     def __init__(self, config: EBJEPAWorldConfig, seed: int):
         encoder = config.encoder.build().requires_grad_(not config.freeze_encoder)
-        dynamics = config.dynamics.build(encoder.embedding_dim, config.heard_dim, encoder.norm)
+        dim = encoder.embedding_dim
+        dynamics = config.dynamics.build(dim, config.heard_dim, encoder.norm)
         terms = {
             "variance": Term("encoder", Variance(), config.variance_weight),
             "covariance": Term("encoder", Covariance(), config.covariance_weight),
@@ -105,10 +99,9 @@ class EBJEPAWorld(WorldMethod):
         weights = {"slowness": config.slowness_weight, "inverse": config.inverse_weight}
         objective = Objective(mse, terms, aux_weights=weights)
         super().__init__(config, encoder, dynamics, objective, seed)
-        self.moving_dim: int = getattr(encoder, "moving_dim", encoder.embedding_dim)
         self.inverse = nn.ModuleList(
             nn.Sequential(
-                nn.Linear(2 * self.moving_dim, config.inverse_dim),
+                nn.Linear(2 * dim, config.inverse_dim),
                 nn.GELU(),
                 nn.Linear(config.inverse_dim, config.told_dim // config.frame_skip),
             )
@@ -117,14 +110,10 @@ class EBJEPAWorld(WorldMethod):
 
     def regularized(self, z: Float[Tensor, "b t d"]) -> Mapping[str, Float[Tensor, "k g _"]]:
         """Return every frame's embedding, all in one group: an encoder of single frames cannot tell their time."""
-        body = z[..., : self.moving_dim]
-        if self.config.within_clips:
-            body = body - body.mean(dim=1, keepdim=True)
-        return {"encoder": rearrange(body, "b t d -> (b t) 1 d")}
+        return {"encoder": rearrange(z, "b t d -> (b t) 1 d")}
 
     def auxiliary(self, z: Float[Tensor, "b t d"], action: Float[Tensor, "b _ a"]) -> Mapping[str, Float[Tensor, ""]]:
         """Return how fast embeddings move, and how badly two of them tell what was done in between."""
-        z = z[..., : self.moving_dim]
         speed = wide(z.diff(dim=1)).square().mean(-1).flatten()
         missed = [
             self._missed(z, action, gap, inverse)

@@ -8,11 +8,10 @@ from jepakit.nn import BackboneConfig, ViTConfig
 from jepakit.nn.classvit import ClassViTConfig
 from jepakit.nn.framenet import FrameNetConfig
 from jepakit.nn.impala import ImpalaConfig
-from jepakit.nn.placenet import PlaceNetConfig
 from jepakit.types import UserError
 from jepakit.views import Preprocess
 
-FrameEncoderConfig = FrameNetConfig | PlaceNetConfig | ViTConfig | ClassViTConfig | ImpalaConfig | BackboneConfig
+FrameEncoderConfig = FrameNetConfig | ViTConfig | ClassViTConfig | ImpalaConfig | BackboneConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +49,7 @@ class WorldModelConfig(ActingConfig):
 
 def fitted(preprocess: Preprocess, encoder: FrameEncoderConfig) -> Preprocess:
     """Return the preprocessing with the channels, and where it says so the size, that an encoder takes."""
-    if isinstance(encoder, FrameNetConfig | PlaceNetConfig | ClassViTConfig | ImpalaConfig):
+    if isinstance(encoder, FrameNetConfig | ClassViTConfig | ImpalaConfig):
         preprocess = replace(preprocess, image_size=encoder.image_size)
     elif isinstance(encoder, ViTConfig):
         preprocess = replace(preprocess, image_size=square_size(encoder))
