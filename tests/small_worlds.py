@@ -13,6 +13,7 @@ from jepakit.nn.causal_dynamics import CausalDynamicsConfig
 from jepakit.nn.framedecoder import FrameDecoderConfig
 from jepakit.nn.framenet import FrameNetConfig
 from jepakit.nn.prefix_dynamics import PrefixDynamicsConfig
+from jepakit.nn.remembering_dynamics import RememberingDynamicsConfig
 from jepakit.random import Stream
 from jepakit.types import ClipBatch
 from jepakit.views import Preprocess
@@ -32,6 +33,9 @@ _ROOMS: dict[str, Any] = {"preprocess": ROOMS, "action_low": (-2.45, -2.45), "ac
 _LEWM: dict[str, Any] = {"encoder": NET, "dynamics": CAUSAL, "dim": 16, "projector_dim": 32, "num_slices": 16}
 WORLDS: dict[str, Any] = {
     "ebjepa": EBJEPAWorldConfig(encoder=NET, rollout_steps=3, inverse_dim=16, **_ROOMS),
+    "ebjepa_memory": EBJEPAWorldConfig(
+        encoder=NET, dynamics=RememberingDynamicsConfig(hidden_dim=16), rollout_steps=3, inverse_dim=16, **_ROOMS
+    ),
     "lewm": LeWMConfig(**_LEWM, **_ROOMS),
     "lewm_all": LeWMConfig(
         **_LEWM | {"encoder": VIT},

@@ -41,6 +41,17 @@ def test_lewm_predicts_the_next_embedding_and_keeps_each_time_step_gaussian() ->
     torch.testing.assert_close(model(batch, STEP).loss, expected, rtol=1e-6, atol=0)
 
 
+def test_motion_asks_that_what_moves_within_clips_is_gaussian_too() -> None:
+    model, batch = build("lewm", motion_weight=3.0), clips("lewm", num=8)
+    z = model.embed(batch.frames)
+    within = 2**0.5 * (z - z.mean(dim=1, keepdim=True))
+    output = model(batch, STEP)
+    expected = torch.stack([sigreg(within[:, t], 16) for t in range(7)]).mean().detach()
+    torch.testing.assert_close(output.terms["motion"], expected, rtol=1e-6, atol=0)
+    whole = output.terms["prediction"] + 11.52 * output.terms["sigreg"] + 3.0 * expected
+    torch.testing.assert_close(output.loss.detach(), whole)
+
+
 def test_straightening_and_inverse_dynamics_are_added_as_written() -> None:
     changes = {"straightening_weight": 0.3, "inverse_weight": 2.0}
     model, batch = build("lewm", **changes), clips("lewm")

@@ -26,6 +26,7 @@ from jepakit.methods.world import WorldMethod
 from jepakit.nn.dynamics import GRUDynamicsConfig
 from jepakit.nn.framenet import FrameNetConfig
 from jepakit.nn.impala import ImpalaConfig
+from jepakit.nn.remembering_dynamics import RememberingDynamicsConfig
 from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
 from jepakit.objectives import Covariance, Variance, mse
 from jepakit.random import seeded_init
@@ -58,7 +59,9 @@ class EBJEPAWorldConfig(WorldModelConfig):
     """
 
     encoder: FrameNetConfig | ImpalaConfig
-    dynamics: GRUDynamicsConfig | ResidualDynamicsConfig = field(default_factory=GRUDynamicsConfig)
+    dynamics: GRUDynamicsConfig | ResidualDynamicsConfig | RememberingDynamicsConfig = field(
+        default_factory=GRUDynamicsConfig
+    )
     rollout_steps: int = 8
     variance_weight: float = 16.0
     covariance_weight: float = 8.0

@@ -2,16 +2,19 @@
 
     z_t     = projector(pool(encoder(frame t)))
     loss    = mean (predictor(z_{<=t}, a_{<=t}) - z_{t+1})^2 + w * mean over t of SIGReg(z_t)
+              [+ w_m * mean over t of SIGReg(sqrt(2) (z_t - mean of the clip's))]
               [+ w_s * mean (1 - cos(z_{t+1} - z_t, z_{t+2} - z_{t+1}))] [+ w_i * mean (inverse(z_t, z_{t+1}) - a_t)^2]
 
 No second network, no moving average, no stop-gradient. Frames may be `frame_skip` actions apart: the predictor is told
 all actions of a block at once, and a plan acts in blocks.
 
 Source: Maes et al. 2026, LeWM (arXiv 2603.19312); straightening: Temporal Straightening (arXiv 2603.12231). Deviations:
-the predictor's positions and band, see `nn.causal_dynamics`; proprioception, other encoders and predictors, several
-steps ahead and inverse dynamics are options that the paper's model does not have.
+the predictor's positions and band, see `nn.causal_dynamics`; the term on motion (ours: slow features win without it, as
+Sobal et al. 2022, arXiv 2211.10831, found), proprioception, other encoders and predictors, several steps ahead and
+inverse dynamics are options that the paper's model does not have.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -29,12 +32,15 @@ from jepakit.methods.world import WorldMethod
 from jepakit.nn.causal_dynamics import CausalDynamicsConfig, mlp_head
 from jepakit.nn.dynamics import GRUDynamicsConfig
 from jepakit.nn.prefix_dynamics import PrefixDynamicsConfig
+from jepakit.nn.remembering_dynamics import RememberingDynamicsConfig
 from jepakit.nn.window_dynamics import WindowDynamicsConfig
 from jepakit.objectives import SIGReg, mse
 from jepakit.random import seeded_init
 from jepakit.types import UserError
 
-DynamicsConfig = CausalDynamicsConfig | WindowDynamicsConfig | PrefixDynamicsConfig | GRUDynamicsConfig
+DynamicsConfig = (
+    CausalDynamicsConfig | WindowDynamicsConfig | PrefixDynamicsConfig | GRUDynamicsConfig | RememberingDynamicsConfig
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,8 @@ class LeWMConfig(WorldModelConfig):
         rollout_steps: Steps ahead that are predicted.
         sigreg_weight: Weight `w` of SIGReg, in the normalisation of `objectives.sigreg`; the default is the paper's
             0.09 at its batch of 128.
+        motion_weight: `w_m`: asks that half of an embedding's variance lies within clips, where whatever never moves
+            would else be enough; needs clips of 3 frames or more.
         num_slices: Random directions a step.
         straightening_weight: `w_s`.
         inverse_weight: `w_i`.
@@ -64,6 +72,7 @@ class LeWMConfig(WorldModelConfig):
     projector_dim: int = 2048
     rollout_steps: int = 1
     sigreg_weight: float = 0.09 * 128
+    motion_weight: float = 0.0
     num_slices: int = 1024
     straightening_weight: float = 0.0
     inverse_weight: float = 0.0
@@ -88,10 +97,13 @@ class LeWM(WorldMethod):
 
     def __init__(self, config: LeWMConfig, seed: int):
         encoder = config.encoder.build()
-        sigreg = Term("projector", SIGReg(num_slices=config.num_slices, seed=seed), config.sigreg_weight)
+        gaussian = SIGReg(num_slices=config.num_slices, seed=seed)
+        terms = {"sigreg": Term("projector", gaussian, config.sigreg_weight)}
+        if config.motion_weight:
+            terms["motion"] = Term("motion", gaussian, config.motion_weight)
         weights = {"straightening": config.straightening_weight, "inverse": config.inverse_weight}
         dynamics = config.dynamics.build(config.dim, config.heard_dim, nn.Identity())
-        objective = Objective(mse, {"sigreg": sigreg}, aux_weights=weights)
+        objective = Objective(mse, terms, aux_weights=weights)
         super().__init__(config, encoder, dynamics, objective, seed)
         self.proprio = nn.Linear(config.proprio_dim, config.dim) if config.proprio_dim else None
         seen_dim = encoder.embedding_dim + (config.dim if config.proprio_dim else 0)
@@ -144,8 +156,10 @@ class LeWM(WorldMethod):
         return spaces if self.proprio is not None else spaces | {"projector": self.projector(seen)[:, None]}
 
     def regularized(self, z: Float[Tensor, "b t d"]) -> Mapping[str, Float[Tensor, "b g _"]]:
-        """Return every frame's embedding."""
-        return {"projector": z}
+        """Return every frame's embedding, and where it is asked for what of it lies within clips."""
+        if not self.config.motion_weight:
+            return {"projector": z}
+        return {"projector": z, "motion": math.sqrt(2.0) * (z - z.mean(dim=1, keepdim=True))}
 
     def auxiliary(self, z: Float[Tensor, "b t d"], action: Float[Tensor, "b _ a"]) -> Mapping[str, Float[Tensor, ""]]:
         """Return how much paths bend, and how badly two embeddings tell what was done in between, where asked for."""

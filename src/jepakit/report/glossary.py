@@ -107,6 +107,9 @@ TERMS: dict[str, Term] = {
 
 WORLD_TERMS: dict[str, Term] = {
     "clips_per_s": Term("clips per second", "Throughput of training, in clips of several frames."),
+    "motion": Term(
+        "motion", "SIGReg of what moves within clips: how far it is from holding half of an embedding's variance."
+    ),
     "slowness": Term("slowness", "How far embeddings move from one frame to the next, squared."),
     "inverse": Term("inverse dynamics", "How badly two embeddings tell which actions lie between them."),
     "ends": Term(
