@@ -68,7 +68,7 @@ def two_rooms_fixed_pixels() -> WorldRecipe:
     method = PixelWorldConfig(
         encoder=cast(FrameNetConfig, other.encoder),
         preprocess=other.preprocess,
-        dynamics=other.dynamics,
+        dynamics=cast(ResidualDynamicsConfig, other.dynamics),
         decoder=FrameDecoderConfig(widths=(32, 32, 16)),
         action_low=other.action_low,
         action_high=other.action_high,
