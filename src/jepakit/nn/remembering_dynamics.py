@@ -77,6 +77,7 @@ class RememberingDynamics(Dynamics):
 
     def __init__(self, config: RememberingDynamicsConfig, embedding_dim: int, action_dim: int, norm: nn.Module):
         super().__init__()
+        self.embedding_dim = embedding_dim
         self._norm = (norm,)  # a tuple, because nn.Module would register the encoder's layer a second time
         self.cell = nn.GRUCell(embedding_dim + action_dim, config.hidden_dim)
         self.seen = nn.Linear(embedding_dim + action_dim + config.hidden_dim, config.hidden_dim)
