@@ -9,6 +9,8 @@ import torch
 from scripts import ROOT, script
 from tiny_runs import tiny_world
 
+from jepakit.planning import LatentDistance
+from jepakit.planning.holding import Held
 from jepakit.recipes import find_recipe
 from jepakit.storage import Run
 from jepakit.types import ImageBatch
@@ -120,3 +122,32 @@ def test_what_a_noisy_tv_is_behind_is_trained_and_reached(tmp_path: Path, monkey
     again = benchmark.cell(recipe, recipe, Run(tmp_path / "run"), given)
     assert again["seconds"] == record["seconds"]  # it was trained once
     assert again["probe"]["true"] != record["probe"]["true"]  # and is shown another texture
+
+
+def test_the_swm_protocol_plays_the_model_beside_a_random_policy() -> None:
+    protocol = script("benchmarks/swm_protocol.py")
+    recipe = protocol.swm_two_room()
+    recipe = replace(recipe, planning=replace(recipe.planning, num_samples=4, num_elites=2, num_iterations=1))
+    episodes = protocol.windows(recipe.data.world, 3, clean="strict", split="dev")
+    method = recipe.method.build(seed=0, num_steps=1).eval()
+    arms = protocol.arms_of(method, recipe, episodes)
+    assert [arm.name for arm in arms] == ["jepa, last", "jepa, mean", "random policy"]
+    for arm in arms:
+        assert arm.reached.shape == (3, protocol.BUDGET + 1) and not arm.reached[:, 0].any()
+    assert set(protocol.PUBLISHED) == set(protocol.FILTERS)
+
+
+def test_planners_side_by_side_share_horizon_and_cost() -> None:
+    benchmark = script("benchmarks/planners.py")
+    recipe, cost = find_recipe("two-rooms-fixed")(), LatentDistance()
+    recipe = replace(recipe, planning=replace(recipe.planning, num_samples=12))
+    method = recipe.method.build(seed=0, num_steps=1).eval()
+    found = benchmark.planners(recipe, cost, lambda z, goal, left: torch.ones(len(z), 1, 2))
+    assert list(found) == ["cem", "icem", "mppi", "gradient", "amortised", "amortised + cem"]
+    ids = torch.arange(2)
+    start, goal = recipe.data.world.task(ids)
+    pictures = [recipe.data.world.render(state) for state in (start, goal)]
+    for name, planner in found.items():
+        plan = planner(Held(method, recipe.planning.hold), *pictures, ids=ids)
+        assert plan.actions.shape == (2, recipe.planning.horizon, 2), name
+        assert plan.cost.isfinite().all(), name
