@@ -23,10 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 
 from jepakit.evaluation.intervals import over_repeats, paired
-from jepakit.recipes.agent import AgentRecipe, live, round_of
+from jepakit.recipes.agent import AgentRecipe, live, mind_of, round_of
 from jepakit.recipes.agents import maze_agent
+from jepakit.recipes.episodes import evaluate_unseen
 from jepakit.recipes.grid import run_grid
 from jepakit.storage import Run, config_to_dict
 from jepakit.worlds import Roaming
@@ -55,32 +57,44 @@ def life(arm: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
         run.path.mkdir(parents=True, exist_ok=True)
         run.claim(config_to_dict(recipe))
         shutil.copytree(first.path, shared.path)
-    return {"arm": arm, "seed": seed, "rounds": live(recipe, run.path)}
+    rounds = live(recipe, run.path)
+    mind = mind_of(recipe, run, recipe.num_rounds)
+    found, by_chance = evaluate_unseen(mind[0], recipe.learner, mind[1], {}, args.tasks)
+    last = {"reached": found.reached.int().tolist(), "by_chance": by_chance.int().tolist()}
+    return {"arm": arm, "seed": seed, "rounds": rounds, "last": last}
 
 
-def success(cells: Mapping[str, Any], arm: str, seeds: list[int]) -> torch.Tensor:
-    """Return the share of goals reached, (seeds, rounds)."""
-    return torch.tensor([[told["ends"]["value"] for told in cells[f"{arm}-{seed}"]["rounds"]] for seed in seeds])
+def success(cells: Mapping[str, Any], arm: str, seeds: list[int]) -> Float[torch.Tensor, "seeds rounds"]:
+    """Return the share of goals reached after each round; after the last, of the longer list of goals."""
+    lives = [cells[f"{arm}-{seed}"] for seed in seeds]
+    early = [[told["ends"]["value"] for told in life["rounds"][:-1]] for life in lives]
+    return torch.tensor([[*rounds, share(life["last"]["reached"])] for rounds, life in zip(early, lives, strict=True)])
+
+
+def share(reached: list[int]) -> float:
+    """Return the share of ones."""
+    return sum(reached) / len(reached)
 
 
 def table(cells: Mapping[str, Any], args: argparse.Namespace) -> dict[str, Any]:
     """Print success after each round, and return it with what is paired over seeds."""
     told: dict[str, Any] = {"success": {}, "gain": {}}
     floor = success(cells, "random", args.seeds)
-    for arm in args.arms:
+    for arm in ["random", *(arm for arm in args.arms if arm != "random")]:
         ours = success(cells, arm, args.seeds)
         told["success"][arm] = ours.tolist()
         print(f"{arm:<8}" + "".join(f"{value:8.1%}" for value in ours.mean(dim=0).tolist()))
         if arm == "random" or len(args.seeds) < 2:
             continue
-        last = paired(ours[:, -1], floor[:, -1], "seeds")
-        later = paired(ours[:, 1:].mean(dim=1), floor[:, 1:].mean(dim=1), "seeds")
-        rises = over_repeats(ours[:, -1] - ours[:, 0], "seeds")
-        told["gain"][arm] = {"last round": asdict(last), "later rounds": asdict(later), "first to last": asdict(rises)}
-        for name, value in told["gain"][arm].items():
-            print(f"  {name}: {value['value']:+.1%} [{value['low']:+.1%}, {value['high']:+.1%}]")
-    chance = [row["random_policy"]["value"] for cell in cells.values() for row in cell["rounds"]]
-    told["random_policy"] = sum(chance) / len(chance)
+        gains = {
+            "after the last round": paired(ours[:, -1], floor[:, -1], "seeds"),
+            "after all rounds but the first": paired(ours[:, 1:].mean(dim=1), floor[:, 1:].mean(dim=1), "seeds"),
+            "from the first round to the last": over_repeats(ours[:, -1] - ours[:, 0], "seeds"),
+        }
+        told["gain"][arm] = {name: asdict(value) for name, value in gains.items()}
+        for name, value in gains.items():
+            print(f"  {name}: {value.value:+.1%} [{value.low:+.1%}, {value.high:+.1%}]")
+    told["random_policy"] = share([hit for cell in cells.values() for hit in cell["last"]["by_chance"]])
     print(f"a random policy reaches {told['random_policy']:.1%}")
     return told
 
@@ -91,9 +105,12 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2, 3, 4])
     parser.add_argument("--arms", nargs="*", choices=ARMS, default=["random", "plans"])
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/agent"))
+    parser.add_argument("--tasks", type=int, default=120, help="goals of the agent that the last round leaves")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="two short rounds, to see that all of it runs")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.tasks = 2 if args.quick else args.tasks
+    return args
 
 
 def report(args: argparse.Namespace) -> dict[str, Any]:

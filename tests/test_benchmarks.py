@@ -14,7 +14,8 @@ from jepakit.planning.holding import Held
 from jepakit.recipes import find_recipe
 from jepakit.storage import Run
 from jepakit.types import ImageBatch
-from jepakit.worlds import Distracted, Heedless
+from jepakit.worlds import Distracted, Heedless, TwoRooms, Wandering
+from jepakit.worlds.trajectories import follow
 
 NAMES = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
 VERDICT = script("benchmarks/verdict.py")
@@ -151,3 +152,47 @@ def test_planners_side_by_side_share_horizon_and_cost() -> None:
         plan = planner(Held(method, recipe.planning.hold), *pictures, ids=ids)
         assert plan.actions.shape == (2, recipe.planning.horizon, 2), name
         assert plan.cost.isfinite().all(), name
+
+
+def test_lives_differ_in_whether_they_plan_and_share_their_first_round(tmp_path: Path) -> None:
+    benchmark = script("benchmarks/agent.py")
+    random, plans, roams = (benchmark.recipe_of(arm, 3) for arm in benchmark.ARMS)
+    assert replace(plans, planned=0.0) == random
+    assert replace(roams.learner, data=random.learner.data) == random.learner
+    assert (random.planned, roams.planned, random.learner.seed) == (0.0, 0.0, 3)
+    assert plans.planned > 0.0
+    lives = {
+        f"{arm}-{seed}": {
+            "rounds": [{"ends": {"value": 0.1}}] * 2,
+            "last": {"reached": [1] * wins + [0] * (4 - wins), "by_chance": [0]},
+        }
+        for seed in (0, 1)
+        for arm, wins in (("random", 1), ("plans", 2 + seed))
+    }
+    told = benchmark.table(lives, benchmark.arguments(["--seeds", "0", "1"]))
+    assert told["success"]["plans"] == [[pytest.approx(0.1), 0.5], [pytest.approx(0.1), 0.75]]
+    assert told["gain"]["plans"]["after the last round"]["value"] == pytest.approx(0.375)
+    assert told["gain"]["plans"]["after the last round"]["n"] == 2
+
+
+def test_turned_rooms_show_the_same_pictures_under_other_actions() -> None:
+    benchmark = script("benchmarks/modularity.py")
+    ids, rooms, turned = torch.arange(5), TwoRooms(seed=3), benchmark.Turned(seed=3)
+    made = benchmark.Retold()(turned, ids, 6)
+    plain = Wandering()(rooms, ids, 6)
+    assert made.states.position.equal(plain.states.position)
+    again = follow(turned, made.at(0), made.action)
+    assert torch.allclose(again.states.position, plain.states.position, atol=1e-3)
+    assert not torch.allclose(made.action, plain.action)
+
+
+def test_arms_of_modularity_differ_in_what_they_begin_with(tmp_path: Path) -> None:
+    benchmark = script("benchmarks/modularity.py")
+    args = benchmark.arguments(["--source", str(tmp_path / "source"), "--out", str(tmp_path / "out"), "--episodes", "2",
+                                "--probed", "8", "--trajectories", "4", "--head-steps", "2"])  # fmt: skip
+    taken, scratch = (benchmark.recipe_of(arm, 100, args) for arm in ("taken", "scratch"))
+    assert (taken.encoder_from, scratch.encoder_from) == (str(args.source), None)
+    assert (taken.method.freeze_encoder, scratch.method.freeze_encoder) == (True, False)
+    assert replace(taken.method, freeze_encoder=False) == scratch.method
+    assert (taken.data, taken.training, taken.planning) == (scratch.data, scratch.training, scratch.planning)
+    assert taken.method.action_high == pytest.approx((2.8, 2.8))

@@ -136,7 +136,7 @@ def _live_round(recipe: AgentRecipe, run: Run, number: int, show: Progress) -> d
         begin = time.perf_counter()
         part(recipe, run, number, show)
         seconds[name] = round(time.perf_counter() - begin, 1)
-    method, cost = _mind(recipe, run, number)
+    method, cost = mind_of(recipe, run, number)
     found, by_chance = evaluate_unseen(method, recipe.learner, cost, {"round": number}, recipe.num_tasks)
     write_json(here.file("evaluation.json"), found.record)
     seconds["plan"] = found.record["seconds"]
@@ -154,7 +154,7 @@ def _collect(recipe: AgentRecipe, run: Run, number: int, show: Progress) -> None
     planned, others = torch.arange(first, first + recipe.num_episodes).tensor_split([num_planned])
     ways: list[tuple[Behaviour, Tensor]] = [(recipe.learner.data.behaviour, others)]
     if num_planned:
-        mind = _mind(recipe, run, number - 1)
+        mind = mind_of(recipe, run, number - 1)
         ways.append((Leaving(*mind, recipe.learner.planning, recipe.noise, recipe.leaving), planned))
     played = [collect(world, act, ids, recipe.num_steps, at_once=_AT_ONCE) for act, ids in ways if len(ids)]
     about = {"round": number, "episodes by plan": num_planned}
@@ -199,8 +199,8 @@ def _embedded(method: Any, recording: Recording) -> Float[Tensor, "k t d"]:
     return torch.cat(parts)
 
 
-def _mind(recipe: AgentRecipe, run: Run, number: int) -> tuple[Any, Cost]:
-    """Return what a round has learned: the method and the cost by which it plans."""
+def mind_of(recipe: AgentRecipe, run: Run, number: int) -> tuple[Any, Cost]:
+    """Return what an agent knew after a round: the method, and the cost by which it plans."""
     here, device = round_of(run, number), choose_device(recipe.learner.training.device)
     return load(here.path, device=device).method, read_cost(recipe.learner.planning, here, device)
 

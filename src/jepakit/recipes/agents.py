@@ -52,4 +52,4 @@ def maze_agent() -> AgentRecipe:
             num_steps=160,
         ),
     )
-    return AgentRecipe(recipe="maze-agent", learner=learner, num_episodes=16, num_steps=256, num_tasks=40)
+    return AgentRecipe(recipe="maze-agent", learner=learner, num_episodes=16, num_steps=256, planned=1.0, num_tasks=24)
