@@ -62,12 +62,12 @@ class Turned(TwoRooms):
 
 
 @dataclass(frozen=True)
-class Retold:
+class Retold(Wandering):
     """Wander as ever, and tell what was done in the actions of `Turned`."""
 
     def __call__(self, world: TwoRooms, ids: Int[Tensor, " b"], num_steps: int) -> Trajectories:
         """Return the trajectories of these ids."""
-        made = Wandering()(TwoRooms(world.layout, world.seed), ids, num_steps)
+        made = super().__call__(TwoRooms(world.layout, world.seed), ids, num_steps)
         return Trajectories(made.states, torch.stack((made.action[..., 1], -made.action[..., 0]), dim=-1) / GAIN)
 
 
