@@ -43,6 +43,7 @@ def test_frames_are_as_far_apart_as_the_model_looks_and_end_at_the_present() -> 
     assert clips[2] == ([2], [])
     assert clips[3] == ([0, 3], [0.0, 10.0, 20.0])
     assert clips[5] == ([2, 5], [20.0, 30.0, 40.0])
+    assert shown(Memory(3, 3, 1), 5)[4] == ([1, 4], [10.0, 20.0, 30.0])
 
 
 def test_a_memory_of_one_frame_shows_it_as_it_is() -> None:
