@@ -137,6 +137,8 @@ def test_an_agent_that_never_plans_differs_from_the_second_round_on(
 def test_a_round_is_a_run_by_which_one_can_plan(lived: tuple[Run, list[dict[str, Any]]]) -> None:
     run, _ = lived
     assert len(plan(round_of(run, 2).path, episodes=2)) == 2
+    with pytest.raises(UserError, match=r"is the life of an agent; give one of its rounds"):
+        plan(run.path)
 
 
 def test_an_agent_lives_by_command_and_tells_how_each_round_went(

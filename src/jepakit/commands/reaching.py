@@ -48,8 +48,10 @@ def recipe_of(run: Run) -> WorldRecipe:
     """Return the recipe of a run in a world.
 
     Raises:
-        UserError: It is a run on images, or none at all.
+        UserError: It is a run on images, the life of an agent, or none at all.
     """
+    if run.file("round-1").is_dir():
+        raise UserError(f"{run.path} is the life of an agent; give one of its rounds, such as {run.path}/round-1.")
     config = run.config()
     if not is_world(run):
         raise UserError(
