@@ -1,0 +1,277 @@
+"""Plan through a long maze: flat search against subgoals from a coarse time scale, at equal planning time.
+
+    python benchmarks/hierarchy.py --episodes 100
+    python benchmarks/hierarchy.py --choose     # on the episodes on which settings are chosen
+
+A world model of one maze without loops is trained from pixels and roaming (the same command again goes on), then the
+coarse level. Episodes of 96 steps are other tasks in that maze, between cells 12 to 18 cells of walking apart. All arms
+have the same fine model and the same cost (mean latent distance) and plan anew as often; every flat arm is given as
+many candidates as make a decision of it cost what a hierarchical one costs. That is measured before, and again while
+episodes are played: arms take turns, batch by batch, so that load from elsewhere meets all alike. Seconds are those of
+the CPU. The floor acts at random. One line of JSON ends it.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jepakit.evaluation.episodes import play, success
+from jepakit.evaluation.intervals import bootstrap
+from jepakit.evaluation.reaching import RandomPolicy
+from jepakit.methods import EBJEPAWorldConfig
+from jepakit.nn.framenet import FrameNetConfig
+from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
+from jepakit.planning import CEM, Control, Hierarchical
+from jepakit.planning.control import Planner
+from jepakit.recipes.coarse import learn_coarse_level, read_coarse_level
+from jepakit.recipes.config import CoarsePlanning, CostLearning, Planning, WorldData, WorldRecipe
+from jepakit.recipes.feeds import learning_world
+from jepakit.recipes.pipeline import train
+from jepakit.recipes.reaching import learn_cost, planner_of, read_cost
+from jepakit.storage import Run
+from jepakit.training import TrainingConfig
+from jepakit.views import Preprocess
+from jepakit.worlds import PointMaze2D, Roaming
+
+FIRST = {"choose": 10_000, "report": 20_000}
+"""First ids of the episodes: those on which settings are chosen, and those that are reported."""
+
+WAYS = (12, 18)
+"""Cells to walk from start to goal."""
+
+
+SEED = 34
+"""Of the run, and so of its maze: of the first 60, the one with the longest way, 18 cells."""
+
+
+def maze(num_steps: int = 600) -> WorldRecipe:
+    """Return what is trained: as `two-rooms-fixed`, in one maze of 5 x 5 cells, with subgoals."""
+    return WorldRecipe(
+        recipe="one-maze",
+        method=EBJEPAWorldConfig(
+            encoder=FrameNetConfig(image_size=40, in_channels=3, width=32, dim=64),
+            preprocess=Preprocess(image_size=40, mean=(0.005, 0.063, 0.005), std=(0.061, 0.093, 0.061)),
+            dynamics=ResidualDynamicsConfig(),
+            action_low=(-1.0, -1.0),
+            action_high=(1.0, 1.0),
+            frame_skip=4,
+            rollout_steps=4,
+            variance_weight=8.0,
+            covariance_weight=4.0,
+            slowness_weight=6.0,
+            inverse_weight=5.0,
+            inverse_gaps=(1, 4),
+        ),
+        data=WorldData(
+            world=PointMaze2D(
+                size=5, num_layouts=1, loops=0.0, force=0.15, damping=0.5, image_size=40, trail=True, path_lengths=WAYS
+            ),
+            behaviour=Roaming(persistence=0.95),
+        ),
+        training=TrainingConfig(
+            num_steps=num_steps,
+            batch_size=64,
+            learning_rate=3e-3,
+            warmup_steps=min(50, num_steps),
+            weight_decay=1e-5,
+            clip_norm=2.0,
+            precision="fp32",
+            log_every=50,
+            health_every=0,
+        ),
+        planning=Planning(
+            horizon=6,
+            num_samples=48,
+            num_elites=6,
+            num_iterations=3,
+            distance_weight=2.0,
+            learned=CostLearning(num_steps=0),
+            coarse=CoarsePlanning(
+                num_trajectories=500, num_steps=1000, num_samples=48, num_elites=6, num_iterations=3, ahead=2
+            ),
+            num_steps=96,
+        ),
+        seed=SEED,
+    )
+
+
+@dataclass
+class Arm:
+    """Hold a way of acting and what came of it.
+
+    Args:
+        name: What it is.
+        planner: What searches; None acts at random.
+        ends: For each episode whether it ends at its goal.
+        comes: The step at which it first came there; one more than there are steps if it never did.
+        seconds: CPU seconds of deciding.
+        decisions: Decisions of all episodes.
+    """
+
+    name: str
+    planner: Planner | None
+    ends: list[Tensor]
+    comes: list[Tensor]
+    seconds: float = 0.0
+    decisions: int = 0
+
+
+class Timed:
+    """Act, and count the CPU seconds that it takes."""
+
+    def __init__(self, act: Callable[[Any], Tensor]):
+        self.act, self.seconds = act, 0.0
+
+    def __call__(self, seen: Any) -> Tensor:
+        """Return the next action of every episode."""
+        begin = time.process_time()
+        action = self.act(seen)
+        self.seconds += time.process_time() - begin
+        return action
+
+
+def play_some(arm: Arm, method: Any, world: Any, planning: Planning, ids: Tensor, num_steps: int) -> None:
+    """Play these episodes and add what came of them to an arm."""
+    start, goal = world.task(ids)
+    if arm.planner is None:
+        low, high = (torch.from_numpy(edge).float() for edge in (method.action_space.low, method.action_space.high))
+        act = Timed(RandomPolicy(low, high, ids, planning.hold))
+    else:
+        wanted = world.render(goal)
+        act = Timed(Control(arm.planner, method, wanted, ids, every=planning.every, hold=planning.hold))
+    reached = []
+
+    def distance(state: Any) -> Tensor:
+        reached.append(world.reached(state, goal))
+        far: Tensor = world.distance(state, goal)
+        return far
+
+    play(world, start, act, num_steps, distance)
+    arm.ends.append(reached[-1])
+    there = torch.stack(reached)
+    arm.comes.append(torch.where(there.any(dim=0), there.int().argmax(dim=0), num_steps + 1))
+    arm.seconds += act.seconds
+    arm.decisions += len(ids) * -(-num_steps // (planning.every * planning.hold))
+
+
+def seconds_of(planner: Planner, method: Any, world: Any, planning: Planning, ids: Tensor) -> float:
+    """Return the CPU seconds of a decision, the least of three, in a batch as it is played."""
+    start, goal = world.task(ids)
+    seen, wanted, took = world.render(start), world.render(goal), []
+    for _ in range(3):
+        act = Timed(Control(planner, method, wanted, ids, every=planning.every, hold=planning.hold))
+        act(seen)
+        took.append(act.seconds / len(ids))
+    return min(took)
+
+
+def matched(planner: CEM, wanted: float, measure: Callable[[Planner], float]) -> CEM:
+    """Return the search with as many candidates as cost `wanted` seconds a decision."""
+    for _ in range(3):
+        share = wanted / measure(planner)
+        planner = replace(planner, num_samples=max(2 * planner.num_elites, round(planner.num_samples * share)))
+    return planner
+
+
+def arms_of(method: Any, planning: Planning, cost: Any, coarse: Any, horizons: list[int], measure: Any) -> list[Arm]:
+    """Return the hierarchical arm, flat ones that cost as much, and the floor."""
+    both = planner_of(planning, cost, coarse=coarse)
+    assert isinstance(both, Hierarchical)
+    wanted = measure(both)
+    arms = [Arm("hierarchical", both, [], [])]
+    for horizon in horizons:
+        flat = replace(planner_of(planning, cost), horizon=horizon)  # type: ignore[type-var]
+        flat = matched(flat, wanted, measure)
+        arms.append(Arm(f"flat, {horizon} actions, {flat.num_samples} candidates", flat, [], []))
+    return [*arms, Arm("random policy", None, [], [])]
+
+
+def record_of(arms: list[Arm]) -> dict[str, Any]:
+    """Return what there is to tell: shares with Wilson's interval, paired differences from the first arm."""
+    told = []
+    for arm in arms:
+        ends, comes = torch.cat(arm.ends), torch.cat(arm.comes)
+        gain = bootstrap(torch.cat(arms[0].ends).double() - ends.double()) if arm is not arms[0] else None
+        sooner = bootstrap(comes.double() - torch.cat(arms[0].comes).double()) if arm is not arms[0] else None
+        told.append(
+            {
+                "arm": arm.name,
+                "ends": asdict(success(ends)),
+                "mean_first_step": round(float(comes.double().mean()), 2),
+                "hierarchical_ends_more": gain and asdict(gain),
+                "hierarchical_steps_sooner": sooner and asdict(sooner),
+                "cpu_ms_per_decision": round(1000 * arm.seconds / arm.decisions, 2),
+            }
+        )
+    return {"arms": told}
+
+
+def show(record: dict[str, Any]) -> None:
+    """Print a line for each arm."""
+    for arm in record["arms"]:
+        ends, gain, sooner = arm["ends"], arm["hierarchical_ends_more"], arm["hierarchical_steps_sooner"]
+        words = f"{arm['arm']:36s} ends {ends['value']:.3f} [{ends['low']:.3f}, {ends['high']:.3f}], first there after "
+        words += f"{arm['mean_first_step']:.1f} steps, {arm['cpu_ms_per_decision']:.1f} ms a decision"
+        if gain:
+            words += f"; hierarchical ends {gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}] more often, "
+            words += f"is there {sooner['value']:+.1f} [{sooner['low']:+.1f}, {sooner['high']:+.1f}] steps sooner"
+        print(words, flush=True)
+
+
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
+    """Return what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, default=Path("runs/one-maze"))
+    parser.add_argument("--episodes", type=int, default=100)
+    parser.add_argument("--at-once", type=int, default=25)
+    parser.add_argument("--horizons", type=int, nargs="+", default=[6, 12, 24], help="of the flat arms")
+    parser.add_argument("--choose", action="store_true", help="play the episodes on which settings are chosen")
+    return parser.parse_args(given)
+
+
+def learned(recipe: WorldRecipe, folder: Path) -> tuple[Any, Any, Any]:
+    """Return the trained method, the cost and the coarse level of a run, learned first where they are not there yet."""
+    run, method = Run(folder), train(recipe, folder).method.eval()
+    if not run.file("cost").exists():
+        learn_cost(method, recipe, run)
+    if not run.file("coarse").exists():
+        learn_coarse_level(method, recipe, run)
+    return method, read_cost(recipe.planning, run), read_coarse_level(method, recipe, run)
+
+
+def main(given: list[str] | None = None, recipe: WorldRecipe | None = None) -> dict[str, Any]:
+    """Train, play and tell."""
+    args = arguments(given)
+    recipe = maze() if recipe is None else recipe
+    method, cost, coarse = learned(recipe, args.run)
+    planning, world = recipe.planning, learning_world(recipe)
+    first = FIRST["choose" if args.choose else "report"]
+    batches = torch.arange(first, first + args.episodes).split(args.at_once)
+    arms = arms_of(
+        method,
+        planning,
+        cost,
+        coarse,
+        args.horizons,
+        lambda planner: seconds_of(planner, method, world, planning, batches[0]),
+    )
+    for ids in batches:
+        for arm in arms:
+            play_some(arm, method, world, planning, ids, planning.num_steps)
+        print(f"{int(ids[-1]) + 1 - first} episodes", flush=True)
+        show(record_of(arms))
+    record = record_of(arms) | {"episodes": args.episodes, "first": first}
+    print(json.dumps(record))
+    return record
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
