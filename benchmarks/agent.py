@@ -1,6 +1,6 @@
 """Let agents live that plan while they collect, and agents that never do, and compare how many goals they reach.
 
-    OMP_NUM_THREADS=1 python benchmarks/agent.py                 # about 25 minutes of one core of an AMD EPYC
+    OMP_NUM_THREADS=1 python benchmarks/agent.py                 # about 10 minutes of one free core
 
 Both arms live through the same rounds of the recipe `maze-agent`: as many episodes of the same starts, as many frames,
 as many updates of the same networks, the same search and the same goals, in layouts that no episode is collected in.
@@ -105,7 +105,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2, 3, 4])
     parser.add_argument("--arms", nargs="*", choices=ARMS, default=["random", "plans"])
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/agent"))
-    parser.add_argument("--tasks", type=int, default=120, help="goals of the agent that the last round leaves")
+    parser.add_argument("--tasks", type=int, default=100, help="goals of the agent that the last round leaves")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="two short rounds, to see that all of it runs")
     args = parser.parse_args(argv)
