@@ -19,7 +19,8 @@ from jepakit.recipes.config import CostLearning, WorldRecipe
 from jepakit.recipes.episodes import Floor, _StraightLine, evaluate_world
 from jepakit.recipes.feeds import learning_world, world_feed
 from jepakit.recipes.pipeline import train as run_recipe
-from jepakit.recipes.reaching import embedded_trajectories, learn_cost, read_cost
+from jepakit.recipes.reaching import learn_cost, read_cost
+from jepakit.recipes.stored import embedded_trajectories
 from jepakit.storage import Run, config_from_dict, config_to_dict
 from jepakit.types import UserError
 from jepakit.worlds import Distracted, Heedless, PointMaze2D, SWMExpert, TwoRooms

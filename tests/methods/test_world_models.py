@@ -86,6 +86,24 @@ def test_inverse_dynamics_over_a_gap_is_told_the_sum_of_what_was_done() -> None:
     torch.testing.assert_close(world(batch, 0).terms["inverse"], torch.as_tensor(missed).float(), check_dtype=False)
 
 
+def test_numbers_that_are_to_stay_have_a_slowness_of_their_own() -> None:
+    plain, world, batch = model(), model(replace(CONFIG, still_dim=3, still_weight=20.0)), STREAM.batch(1)
+    world.load_state_dict(plain.state_dict())
+    z = world.embed(batch.frames)
+    moved = (z[:, 1:] - z[:, :-1]).square()
+    slow, still = moved[..., 3:].mean(), moved[..., :3].mean()
+    output = world(batch, 0)
+    torch.testing.assert_close(output.terms["stillness"], still.detach().float(), check_dtype=False)
+    expected = plain(batch, 0).loss - 12 * moved.mean() + 12 * slow + 20 * still
+    torch.testing.assert_close(output.loss, expected.to(output.loss.dtype))
+
+
+@pytest.mark.parametrize("wrong", [{"still_dim": -1}, {"still_dim": 10**6}])
+def test_an_embedding_that_would_not_move_at_all_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(UserError, match="still_dim"):
+        model(replace(CONFIG, **wrong))
+
+
 @pytest.mark.parametrize("gaps", [(), (0,), (2, -1)])
 def test_gaps_without_a_meaning_are_refused(gaps: tuple[int, ...]) -> None:
     with pytest.raises(UserError, match="inverse_gaps"):

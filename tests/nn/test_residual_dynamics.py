@@ -9,9 +9,10 @@ from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
 from jepakit.types import UserError
 
 
-def dynamics(norm: nn.Module | None = None) -> nn.Module:
+def dynamics(norm: nn.Module | None = None, sees_start: bool = False) -> nn.Module:
     torch.manual_seed(0)
-    return ResidualDynamicsConfig(hidden_dim=8, depth=2).build(5, 3, norm or nn.Identity()).double()
+    config = ResidualDynamicsConfig(hidden_dim=8, depth=2, sees_start=sees_start)
+    return config.build(5, 3, norm or nn.Identity()).double()
 
 
 def test_a_step_adds_what_two_hidden_layers_say_of_embedding_and_action() -> None:
@@ -30,8 +31,18 @@ def test_predictions_are_normalised_by_the_encoders_layer_which_stays_the_encode
     assert not any(p is norm.weight for p in model.parameters())
 
 
-def test_all_starts_at_once_are_rollouts_from_each() -> None:
-    model, z, action = dynamics(), torch.randn(2, 6, 5).double(), torch.randn(2, 5, 3).double()
+def test_every_step_may_look_at_the_start_again() -> None:
+    model, z, action = dynamics(sees_start=True), torch.randn(4, 5).double(), torch.randn(4, 2, 3).double()
+    seen, now = model.start(z), z
+    for done in action.unbind(1):
+        first = torch.relu(model.state(now) + model.action(done) + seen)
+        now = now + model.step(torch.relu(model.hidden[0](first)))
+    torch.testing.assert_close(model.rollout(z, action)[:, -1], now)
+
+
+@pytest.mark.parametrize("sees_start", [False, True])
+def test_all_starts_at_once_are_rollouts_from_each(sees_start: bool) -> None:
+    model, z, action = dynamics(sees_start=sees_start), torch.randn(2, 6, 5).double(), torch.randn(2, 5, 3).double()
     ahead = model.ahead(z, action, 3)
     for k, predicted in enumerate(ahead, start=1):
         assert predicted.shape == (2, 6 - k, 5)

@@ -10,10 +10,11 @@ from small_worlds import WORLDS
 from tiny_runs import tiny_world
 
 from jepakit.planning import CEM, Hierarchical, LatentDistance
-from jepakit.recipes.coarse import learn_coarse_level, read_coarse_level, told_trajectories
+from jepakit.recipes.coarse import learn_coarse_level, read_coarse_level
 from jepakit.recipes.config import CoarsePlanning, WorldRecipe
 from jepakit.recipes.episodes import evaluate_world
-from jepakit.recipes.reaching import embedded_trajectories, planner_of
+from jepakit.recipes.reaching import planner_of
+from jepakit.recipes.stored import embedded_trajectories, told_trajectories
 from jepakit.storage import Run, config_from_dict, config_to_dict
 from jepakit.types import UserError
 

@@ -14,7 +14,7 @@ def plan(arguments: list[str]) -> int:
 
     from jepakit import commands
     from jepakit.commands.cautions import collapse
-    from jepakit.storage import Run
+    from jepakit.storage import Run, is_shipped, located
 
     def asked(
         run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
@@ -25,13 +25,14 @@ def plan(arguments: list[str]) -> int:
         return run, {"episodes": episodes, "first": first, "checkpoint": checkpoint}
 
     folder, options = parse(described(asked, commands.plan), "plan", arguments)
-    warn(collapse(Run(folder), options["checkpoint"]))
+    warn(collapse(Run(located(folder)), options["checkpoint"]))
     for one in commands.plan(folder, **options):
         say(
             f"  episode {one.episode}: {one.distance[0]:.1f} from its goal at the start, {one.distance[-1]:.1f} at the "
             f"end, {'reached' if one.reached else 'not reached'}, {one.seconds:.2f} s to decide"
         )
-    say(f"Next: jepakit evaluate {folder} --final")
+    own = "train two-rooms-fixed   (to learn such a model yourself)"
+    say(f"Next: jepakit {own if is_shipped(folder) else f'evaluate {folder} --final'}")
     return 0
 
 

@@ -17,7 +17,7 @@ from jepakit.recipes.episodes import Floor, evaluate_world
 from jepakit.recipes.reaching import control_of, planner_of, read_cost
 from jepakit.recipes.world_pictures import Playing, save_world_pictures, telling
 from jepakit.report import build_report
-from jepakit.storage import Run, append_line, config_from_dict, write_json
+from jepakit.storage import Run, append_line, config_from_dict, located, refuse_shipped, write_json
 from jepakit.training.precision import choose_device
 from jepakit.types import UserError
 
@@ -86,6 +86,7 @@ def evaluate_reaching(
         UserError: A run has no checkpoint, there is no manifest for its world, or the floor plans otherwise or
             elsewhere.
     """
+    refuse_shipped(run)
     directory = Run(run)
     recipe = recipe_of(directory)
     model = load(directory.path, checkpoint=checkpoint, device=choose_device("auto"))
@@ -147,7 +148,7 @@ def plan(run: Path | str, *, episodes: int = 5, first: int = 0, checkpoint: str 
     """Plan to goals in the world of a run, episode by episode drawn with its own seed, and say how each went.
 
     Args:
-        run: The run directory.
+        run: The run directory, or the name of a shipped model: `two-rooms`.
         episodes: How many.
         first: Id of the first.
         checkpoint: `last` or `healthy`.
@@ -155,7 +156,7 @@ def plan(run: Path | str, *, episodes: int = 5, first: int = 0, checkpoint: str 
     Raises:
         UserError: The run learned no world, or there are no episodes.
     """
-    directory = Run(run)
+    directory = Run(located(run))
     recipe = recipe_of(directory)
     if episodes < 1:
         raise UserError(f"There are no episodes to plan for: --episodes must be at least 1, got {episodes}.")

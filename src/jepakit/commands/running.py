@@ -12,6 +12,7 @@ from jepakit.recipes.pictures import save_pictures
 from jepakit.recipes.pipeline import Trained
 from jepakit.recipes.pipeline import train as run_recipe
 from jepakit.recipes.reaching import learn_cost, read_cost
+from jepakit.recipes.refining import refine_predictor
 from jepakit.recipes.scoring import device_of
 from jepakit.recipes.splits import read_health
 from jepakit.report import build_report as write_report
@@ -100,7 +101,7 @@ def finish_world(
     episodes: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Learn the cost of planning, reach for goals and report a run that training has left; returns where the report is.
+    """Learn what follows training (predictor, cost), reach for goals, and report; returns where the report is.
 
     Args:
         trained: What training left; it is evaluated if it came to its end and has not been yet.
@@ -114,6 +115,9 @@ def finish_world(
     say = progress.say if progress is not None else _nothing
     try:
         if step == recipe.training.num_steps and not is_scored(run, step, final=final):
+            if recipe.refining is not None:
+                say("letting the predictor learn on, from stored embeddings ...")
+            refine_predictor(method, recipe, run)
             if recipe.planning.learned.num_steps:
                 say("learning how far goals are, from time alone ...")
             learn_cost(method, recipe, run)

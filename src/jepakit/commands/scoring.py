@@ -14,7 +14,7 @@ from jepakit.recipes.pipeline import note_skipped
 from jepakit.recipes.scoring import score
 from jepakit.recipes.splits import Sources, open_sources, read_probing
 from jepakit.report import build_report
-from jepakit.storage import Run, append_line, config_from_dict, read_json, read_object, write_json
+from jepakit.storage import Run, append_line, config_from_dict, read_json, read_object, refuse_shipped, write_json
 from jepakit.training.precision import choose_device
 from jepakit.types import UserError
 from jepakit.views import CORRUPTIONS
@@ -50,6 +50,7 @@ def evaluate(
     Raises:
         UserError: The run has no checkpoint, or its data has no labels.
     """
+    refuse_shipped(run)
     directory = Run(run)
     model = load(directory.path, checkpoint=checkpoint, device=choose_device("auto"))
     if "step" not in model.description:

@@ -19,7 +19,7 @@ from jepakit.recipes.surprising import (
     setting_of,
 )
 from jepakit.report import build_report
-from jepakit.storage import Run, read_object, write_json
+from jepakit.storage import Run, read_object, refuse_shipped, write_json
 from jepakit.training.precision import choose_device
 from jepakit.types import UserError, require
 
@@ -54,6 +54,7 @@ def surprise(
         UserError: The run learned no world or has no checkpoint, there is nothing to look at, or a recording cannot be
             read, has other pictures or actions, or is too short; or the rate is no share, or too fine to be told.
     """
+    refuse_shipped(run)
     directory = Run(run)
     recipe = recipe_of(directory)
     require(0.0 < rate < 1.0, f"A rate of false alarms is between 0 and 1, got {rate}.")

@@ -7,17 +7,17 @@ import torch
 
 from jepakit.hub.model import Model
 from jepakit.hub.names import build_method
-from jepakit.storage import Run, load_weights, read_model
+from jepakit.storage import SHIPPED, Run, load_weights, located, read_model
 from jepakit.types import UserError
 
 CHECKPOINTS = ("last", "healthy")
 
 
 def load(path: Path | str, *, checkpoint: str = "last", device: str | torch.device = "cpu") -> Model:
-    """Load a model from a run directory or from a folder that `save_pretrained` wrote.
+    """Load a model: of a run, of a folder that `save_pretrained` wrote, or one that ships with the package.
 
     Args:
-        path: The folder.
+        path: The folder, or a shipped model's name: `digits`, `two-rooms`.
         checkpoint: Of a run: `last`, the one to use unless its verdict was a collapse, or `healthy`, the latest that
             was none.
         device: Where to put the weights.
@@ -25,10 +25,11 @@ def load(path: Path | str, *, checkpoint: str = "last", device: str | torch.devi
     Raises:
         UserError: Nothing that can be loaded lies there, or its weights do not fit its configuration.
     """
-    folder = Path(path)
+    folder = located(path)
     if not folder.is_dir():
         raise UserError(
-            f"{path} does not exist or is no folder; give a run directory or a folder written by save_pretrained."
+            f"{path} does not exist or is no folder; give a run directory, a folder written by save_pretrained, or the "
+            f"name of a model that ships with jepakit ({', '.join(SHIPPED)})."
         )
     if (folder / "model.safetensors").exists():
         description, weights = read_model(folder)

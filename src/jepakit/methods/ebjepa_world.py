@@ -3,7 +3,8 @@
     loss = mean (z_hat_{t+k} - z_{t+k})^2 over k + w_v * variance(z) + w_c * covariance(z)
            + w_s * mean (z_{t+1} - z_t)^2 + w_i * sum over gaps g of mean (inverse_g(z_t, z_{t+g}) - moved_g)^2
 
-where moved_g, the sum of the actions done in between over the root of their number, is the action itself for g = 1.
+where moved_g, the sum of the actions done in between over the root of their number, is the action itself for g = 1; the
+first `still_dim` numbers of an embedding have a slowness weight of their own.
 
 Source: EB-JEPA arXiv 2602.03604 (`ac_video`), after PLDM arXiv 2502.14819. Deviations: predictions from every start,
 not from the first frame alone; inverse dynamics may look over longer gaps too, where what actions changed is easier to
@@ -47,6 +48,9 @@ class EBJEPAWorldConfig(WorldModelConfig):
         variance_weight: `w_v`.
         covariance_weight: `w_c`.
         slowness_weight: `w_s`, time similarity.
+        still_dim: How many numbers of an embedding are to stay as they are within a clip: what differs from clip to
+            clip and never moves (walls, doors) has room of its own there, and the predictor nothing to keep but them.
+        still_weight: Their slowness weight.
         inverse_weight: `w_i`, inverse dynamics.
         inverse_dim: Width of the inverse dynamics' hidden layer.
         inverse_gaps: Frames between the two that inverse dynamics sees; gaps longer than a clip are left out.
@@ -66,6 +70,8 @@ class EBJEPAWorldConfig(WorldModelConfig):
     variance_weight: float = 16.0
     covariance_weight: float = 8.0
     slowness_weight: float = 12.0
+    still_dim: int = 0
+    still_weight: float = 25.0
     inverse_weight: float = 1.0
     inverse_dim: int = 256
     inverse_gaps: tuple[int, ...] = (1,)
@@ -76,6 +82,8 @@ class EBJEPAWorldConfig(WorldModelConfig):
         object.__setattr__(self, "inverse_gaps", tuple(self.inverse_gaps))
         if min(self.inverse_gaps, default=0) < 1:
             raise UserError(f"inverse_gaps are frames apart, each at least 1, got {self.inverse_gaps}.")
+        if self.still_dim < 0:
+            raise UserError(f"still_dim is a number of numbers, at least 0, got {self.still_dim}.")
         if self.proprio_dim:
             raise UserError("EBJEPAWorld perceives pictures alone, so proprio_dim must be 0; LeWM takes both.")
 
@@ -94,12 +102,16 @@ class EBJEPAWorld(WorldMethod):
     def __init__(self, config: EBJEPAWorldConfig, seed: int):
         encoder = config.encoder.build().requires_grad_(not config.freeze_encoder)
         dim = encoder.embedding_dim
+        if config.still_dim >= dim:
+            raise UserError(f"still_dim {config.still_dim} leaves nothing of an embedding of {dim} numbers to move.")
         dynamics = config.dynamics.build(dim, config.heard_dim, encoder.norm)
         terms = {
             "variance": Term("encoder", Variance(), config.variance_weight),
             "covariance": Term("encoder", Covariance(), config.covariance_weight),
         }
         weights = {"slowness": config.slowness_weight, "inverse": config.inverse_weight}
+        if config.still_dim:
+            weights["stillness"] = config.still_weight
         objective = Objective(mse, terms, aux_weights=weights)
         super().__init__(config, encoder, dynamics, objective, seed)
         self.inverse = nn.ModuleList(
@@ -117,13 +129,16 @@ class EBJEPAWorld(WorldMethod):
 
     def auxiliary(self, z: Float[Tensor, "b t d"], action: Float[Tensor, "b _ a"]) -> Mapping[str, Float[Tensor, ""]]:
         """Return how fast embeddings move, and how badly two of them tell what was done in between."""
-        speed = wide(z.diff(dim=1)).square().mean(-1).flatten()
+        still = self.config.still_dim
+        speed = wide(z.diff(dim=1)).square().flatten(0, 1)
+        slow = {"slowness": speed[:, still:].mean(-1)} | ({"stillness": speed[:, :still].mean(-1)} if still else {})
         missed = [
             self._missed(z, action, gap, inverse)
             for gap, inverse in zip(self.config.inverse_gaps, self.inverse, strict=True)
             if gap < z.shape[1]
         ]
-        return {"slowness": weighted_mean(speed, torch.ones_like(speed)), "inverse": torch.stack(missed).sum()}
+        terms = {name: weighted_mean(term, torch.ones_like(term)) for name, term in slow.items()}
+        return terms | {"inverse": torch.stack(missed).sum()}
 
     def _missed(
         self, z: Float[Tensor, "b t d"], action: Float[Tensor, "b _ a"], gap: int, inverse: nn.Module

@@ -59,7 +59,7 @@ class LatentState:
 
 
 class StepDynamics(Dynamics):
-    """Predict by steps from the last embedding alone, which is all that is remembered.
+    """Predict by steps from the last embedding that was seen, which is all that is remembered of what came before.
 
     Args:
         norm: Normalises each prediction; the encoder's own last layer, so that both live in one space.
@@ -70,21 +70,31 @@ class StepDynamics(Dynamics):
         self._norm = (norm,)  # a tuple, because nn.Module would register the encoder's layer a second time
 
     @abstractmethod
-    def moved(self, z: Float[Tensor, "*n d"], action: Float[Tensor, "*n a"]) -> Float[Tensor, "*n d"]:
+    def moved(
+        self, z: Float[Tensor, "*n d"], action: Float[Tensor, "*n a"], kept: Float[Tensor, "*n h"] | None
+    ) -> Float[Tensor, "*n d"]:
         """Return the embedding after what was done in between, before it is normalised."""
 
-    def forward(self, z: Float[Tensor, "*n d"], action: Float[Tensor, "*n a"]) -> Float[Tensor, "*n d"]:
-        """Return the embedding after what was done in between."""
-        ahead: Tensor = self._norm[0](self.moved(z, action.to(z.dtype)))
+    def kept(self, start: Float[Tensor, "*n d"]) -> Float[Tensor, "*n h"] | None:
+        """Return what every step from an embedding that was seen is told of it besides; nothing by default."""
+        return None
+
+    def forward(
+        self, z: Float[Tensor, "*n d"], action: Float[Tensor, "*n a"], kept: Float[Tensor, "*n h"] | None = None
+    ) -> Float[Tensor, "*n d"]:
+        """Return the embedding after what was done in between; without `kept`, `z` itself counts as seen."""
+        kept = self.kept(z) if kept is None else kept
+        ahead: Tensor = self._norm[0](self.moved(z, action.to(z.dtype), kept))
         return ahead
 
     def ahead(
         self, z: Float[Tensor, "b t d"], action: Float[Tensor, "b _ a"], num_steps: int
     ) -> Sequence[Float[Tensor, "b _ d"]]:
         """Return predictions 1 ... num_steps ahead: as many steps, each of all starts at once."""
-        state, predicted = z, []
+        state, kept, predicted = z, self.kept(z), []
         for k in range(1, num_steps + 1):
-            state = self(state[:, : z.shape[1] - k], action[:, k - 1 :])
+            num = z.shape[1] - k
+            state = self(state[:, :num], action[:, k - 1 :], None if kept is None else kept[:, :num])
             predicted.append(state)
         return predicted
 
@@ -97,8 +107,9 @@ class StepDynamics(Dynamics):
     ) -> Float[Tensor, "*n t d"]:
         """Return the embeddings after each of several actions, from a state or from embeddings themselves."""
         z, ahead = state.z if isinstance(state, LatentState) else state, []
+        kept = self.kept(z)
         for action in actions.unbind(-2):
-            z = self(z, action)
+            z = self(z, action, kept)
             ahead.append(z)
         return torch.stack(ahead, dim=-2)
 
@@ -128,7 +139,9 @@ class GRUDynamics(StepDynamics):
         self.embedding_dim = embedding_dim
         self.cell = nn.GRUCell(action_dim, embedding_dim)
 
-    def moved(self, z: Float[Tensor, "*n d"], action: Float[Tensor, "*n a"]) -> Float[Tensor, "*n d"]:
+    def moved(
+        self, z: Float[Tensor, "*n d"], action: Float[Tensor, "*n a"], kept: Float[Tensor, "*n h"] | None
+    ) -> Float[Tensor, "*n d"]:
         """Return the cell's next memory."""
         flat: Tensor = self.cell(action.reshape(-1, action.shape[-1]), z.reshape(-1, z.shape[-1]))
         return flat.view(z.shape)

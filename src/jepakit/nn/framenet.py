@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float, Int
@@ -73,6 +74,8 @@ class FrameNet(nn.Module):
         """
         if context_idx is not None:
             raise UserError("FrameNet sees whole frames only; use a ViT to encode a part of each.")
+        if torch.is_autocast_enabled(x.device.type):  # the stem would cast patches; whole frames cast and pad faster
+            x = x.to(torch.get_autocast_dtype(x.device.type))
         x = F.pad(x, (0, self.padding, 0, self.padding))
         side = self.config.patch_size
         patches = F.gelu(self.stem(rearrange(x, "b c (h p) (w q) -> b h w (c p q)", p=side, q=side)))

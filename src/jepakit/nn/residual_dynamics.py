@@ -17,6 +17,8 @@ class ResidualDynamicsConfig:
     Args:
         hidden_dim: Width of the hidden layers.
         depth: Hidden layers.
+        sees_start: Whether every step is also told the embedding that was really seen at the start: what stays as it
+            is (walls, doors) is then read from there, however many steps have been imagined since.
 
     Raises:
         UserError: There is no hidden layer, or it has no width.
@@ -24,6 +26,7 @@ class ResidualDynamicsConfig:
 
     hidden_dim: int = 256
     depth: int = 2
+    sees_start: bool = False
 
     def __post_init__(self) -> None:
         if min(self.hidden_dim, self.depth) < 1:
@@ -39,6 +42,7 @@ class ResidualDynamics(StepDynamics):
 
     Most actions move a body a little, and what stays as it was (the walls) is to be kept exactly: a sum does both at
     once, where a GRU must learn to mix. In TwoRooms this halves the error of long rollouts at equal work (docs/log.md).
+    Normalising at every step still wears away what stays, so the start may be looked at again at each of them.
 
     Args:
         config: Its size.
@@ -55,12 +59,20 @@ class ResidualDynamics(StepDynamics):
         widths = [config.hidden_dim] * config.depth
         self.state = nn.Linear(embedding_dim, widths[0])
         self.action = nn.Linear(action_dim, widths[0], bias=False)
+        self.start = nn.Linear(embedding_dim, widths[0], bias=False) if config.sees_start else None
         self.hidden = nn.ModuleList([nn.Linear(width, width) for width in widths[1:]])
         self.step = nn.Linear(widths[-1], embedding_dim)
 
-    def moved(self, z: Float[Tensor, "*n d"], action: Float[Tensor, "*n a"]) -> Float[Tensor, "*n d"]:
+    def kept(self, start: Float[Tensor, "*n d"]) -> Float[Tensor, "*n h"] | None:
+        """Return the start's share of the first layer, once for all steps from it."""
+        return None if self.start is None else self.start(start)
+
+    def moved(
+        self, z: Float[Tensor, "*n d"], action: Float[Tensor, "*n a"], kept: Float[Tensor, "*n h"] | None
+    ) -> Float[Tensor, "*n d"]:
         """Return the embedding and the step away from it."""
-        hidden = F.relu(self.state(z) + self.action(action))
+        hidden = self.state(z) + self.action(action)
+        hidden = F.relu(hidden if kept is None else hidden + kept)
         for layer in self.hidden:
             hidden = F.relu(layer(hidden))
         step: Tensor = self.step(hidden)

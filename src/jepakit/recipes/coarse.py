@@ -3,22 +3,18 @@
 from dataclasses import asdict
 from typing import Any
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
 from jepakit.nn.coarse_dynamics import CoarseDynamics, CoarseDynamicsConfig
 from jepakit.nn.dynamics import StepDynamics
 from jepakit.planning.coarse import Coarse, learn_coarse
 from jepakit.random import seeded_init
 from jepakit.recipes.config import CoarsePlanning, WorldRecipe
-from jepakit.recipes.feeds import HELD_OUT, learning_world
-from jepakit.recipes.reaching import embedded_trajectories
+from jepakit.recipes.feeds import HELD_OUT
+from jepakit.recipes.stored import embedded_trajectories, told_trajectories
 from jepakit.storage import Run, load_weights, read_model, save_model
 from jepakit.types import UserError
 
 _FOLDER = "coarse"
-_FIRST = 3 * HELD_OUT
+_FIRST = 5 * HELD_OUT
 """First id of the trajectories from which the coarse level is learned."""
 
 
@@ -50,16 +46,6 @@ def read_coarse_level(method: Any, recipe: WorldRecipe, run: Run) -> Coarse | No
         raise UserError(f"The coarse level in {run.path} is {description.get('coarse')}, not {dynamics.config}.")
     load_weights(dynamics, weights, run.file(_FOLDER))
     return Coarse(method, dynamics.eval().requires_grad_(False))
-
-
-def told_trajectories(
-    method: Any, recipe: WorldRecipe, num: int, num_frames: int, first: int
-) -> Float[Tensor, "k t1 a"]:
-    """Return what the predictor is told of the actions between the frames of `embedded_trajectories`."""
-    ids = torch.arange(first, first + num)
-    made = recipe.data.behaviour(learning_world(recipe), ids, recipe.method.frame_skip * (num_frames - 1))
-    told: Tensor = method.config.told(made.action.to(next(method.parameters()).device))
-    return told
 
 
 def coarse_dynamics(method: Any, coarse: CoarsePlanning, seed: int) -> CoarseDynamics:

@@ -192,6 +192,25 @@ class Planning:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Refining:
+    """Say how the predictor learns on once the encoder has been trained, from stored embeddings.
+
+    Args:
+        num_trajectories: Held-out trajectories.
+        num_frames: Frames of each that are looked at.
+        num_steps: Updates of the predictor.
+        batch_size: Clips of each, as long as the method asks ahead.
+        learning_rate: Of AdamW; it falls to zero along half a cosine.
+    """
+
+    num_trajectories: int = 6000
+    num_frames: int = 25
+    num_steps: int = 6000
+    batch_size: int = 192
+    learning_rate: float = 2e-3
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorldRecipe:
     """Describe one run in a world that can be repeated.
 
@@ -200,6 +219,7 @@ class WorldRecipe:
         method: What to learn by.
         data: Where, and from what.
         training: How to train.
+        refining: How the predictor learns on after training; None leaves it as it is then.
         planning: How goals are reached with what was learned.
         encoder_from: Run whose encoder to begin with; with the method's `freeze_encoder` the predictor alone learns.
         seed: Seed of weights and of every draw.
@@ -212,6 +232,7 @@ class WorldRecipe:
     method: WorldMethodConfig
     data: WorldData
     training: TrainingConfig
+    refining: Refining | None = None
     planning: Planning = field(default_factory=Planning)
     encoder_from: str | None = None
     seed: int = field(default=0)

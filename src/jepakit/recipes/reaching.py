@@ -14,26 +14,11 @@ from jepakit.planning.costs import Reachability
 from jepakit.planning.learning import learn_reachability
 from jepakit.planning.plan import Cost, WorldModel
 from jepakit.recipes.config import Planning, WorldRecipe
-from jepakit.recipes.feeds import HELD_OUT, learning_world
+from jepakit.recipes.stored import embedded_trajectories
 from jepakit.storage import Run, load_weights, read_model, save_model
 from jepakit.types import UserError
 
 _FOLDER = "cost"
-_AT_ONCE = 64
-"""Trajectories that are drawn and encoded together."""
-
-
-@torch.no_grad()
-def embedded_trajectories(
-    method: Any, recipe: WorldRecipe, num: int, num_frames: int, first: int = 2 * HELD_OUT
-) -> Float[Tensor, "k t *n d"]:
-    """Return the embeddings of held-out trajectories, of the frames that the method looks at."""
-    world, skip, device = learning_world(recipe), recipe.method.frame_skip, next(method.parameters()).device
-    parts = []
-    for ids in torch.arange(first, first + num).split(_AT_ONCE):
-        made = recipe.data.behaviour(world, ids, skip * (num_frames - 1)).every(skip)
-        parts.append(method.embed(made.render(world).to(device)).float())
-    return torch.cat(parts)
 
 
 def learn_cost(method: Any, recipe: WorldRecipe, run: Run) -> None:

@@ -9,6 +9,10 @@ from jepakit.storage.config import config_from_dict as config_from_dict
 from jepakit.storage.config import config_to_dict as config_to_dict
 from jepakit.storage.config import differences as differences
 from jepakit.storage.run import Run as Run
+from jepakit.storage.shipped import SHIPPED as SHIPPED
+from jepakit.storage.shipped import is_shipped as is_shipped
+from jepakit.storage.shipped import located as located
+from jepakit.storage.shipped import refuse_shipped as refuse_shipped
 from jepakit.storage.tensors import load_tensors as load_tensors
 from jepakit.storage.tensors import save_tensors as save_tensors
 from jepakit.storage.trajectories import Episode as Episode
