@@ -25,7 +25,8 @@ SMALL = CoarsePlanning(
 
 def recipe_and_method(coarse: CoarsePlanning | None = SMALL) -> tuple[WorldRecipe, Any]:
     recipe = tiny_world()
-    recipe = replace(recipe, planning=replace(recipe.planning, coarse=coarse))
+    training = replace(recipe.training, precision="fp32")
+    recipe = replace(recipe, planning=replace(recipe.planning, coarse=coarse), training=training)
     return recipe, recipe.method.build(seed=0, num_steps=1).eval().requires_grad_(False)
 
 
