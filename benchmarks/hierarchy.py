@@ -5,7 +5,7 @@
 
 A world model of one maze without loops is trained from pixels and roaming (the same command again goes on), then the
 coarse level. Episodes of 96 steps are other tasks in that maze, between cells 11 to 18 cells of walking apart. All arms
-have the same fine model and the same cost (mean latent distance) and plan anew as often; every flat arm is given as
+have the same fine model and the same cost (learned, and distance) and plan anew as often; every flat arm is given as
 many candidates as make a decision of it cost what a hierarchical one costs. That is measured before, and again while
 episodes are played: arms take turns, batch by batch, so that load from elsewhere meets all alike. Seconds are those of
 the CPU. The floor acts at random. One line of JSON ends it.
@@ -92,7 +92,7 @@ def maze(num_steps: int = 600) -> WorldRecipe:
             num_elites=6,
             num_iterations=3,
             distance_weight=2.0,
-            learned=CostLearning(num_steps=0),
+            learned=CostLearning(num_trajectories=800, num_steps=1000),
             coarse=CoarsePlanning(
                 num_trajectories=500, num_steps=1000, num_samples=48, num_elites=6, num_iterations=3, ahead=2
             ),
