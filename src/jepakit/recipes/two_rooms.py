@@ -82,7 +82,7 @@ def two_rooms_random() -> WorldRecipe:
     """Learn TwoRooms with wall and door anywhere: half an hour on a laptop.
 
     What differs from room to room never moves, so it has a part of the embedding of its own, and the predictor looks at
-    it again at every step; it learns on from stored embeddings until imagined dots stop at walls (docs/log.md).
+    it again at every step; it learns on from stored embeddings, so that imagined dots stop at walls (docs/log.md).
     """
     recipe = _recipe("two-rooms-random", "random", dim=128, num_steps=12000)
     method = replace(
