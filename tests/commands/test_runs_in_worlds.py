@@ -12,8 +12,9 @@ import jepakit
 from jepakit import cli
 from jepakit.commands import evaluate, evaluate_reaching, plan, train
 from jepakit.evaluation.reaching import play_arm
+from jepakit.nn import TemporalDistance
 from jepakit.planning import CEM, LatentDistance
-from jepakit.planning.costs import WeightedSum
+from jepakit.planning.costs import Reachability, WeightedSum
 from jepakit.recipes import find_recipe
 from jepakit.recipes.config import CostLearning, WorldRecipe
 from jepakit.recipes.episodes import Floor, _StraightLine, evaluate_world
@@ -92,6 +93,25 @@ def test_the_learned_cost_is_kept_with_the_run(world_run: Path, tmp_path: Path) 
     assert isinstance(read_cost(planning, Run(world_run)), LatentDistance)
     with pytest.raises(UserError, match="no learned cost yet"):
         read_cost(tiny_world().planning, Run(tmp_path))
+
+
+def test_a_cost_by_temporal_differences_is_kept_and_planned_by(tmp_path: Path) -> None:
+    recipe, run = tiny_world(), Run(tmp_path)
+    recipe = replace(
+        recipe, planning=replace(recipe.planning, learned=replace(recipe.planning.learned, by="differences"))
+    )
+    method = recipe.method.build(seed=0, num_steps=1).eval()
+    learn_cost(method, recipe, run)
+    cost = read_cost(recipe.planning, run)
+    assert isinstance(cost, WeightedSum)
+    (_, told), _ = cost.terms
+    assert isinstance(told, Reachability) and isinstance(told.head, TemporalDistance)
+    world = recipe.data.world
+    start, goal = world.task(torch.arange(2))
+    found = CEM(horizon=4, num_samples=8, num_elites=2, cost=cost)(method, world.render(start), world.render(goal))
+    assert found.cost.isfinite().all()
+    with pytest.raises(UserError, match="'gaps' or 'differences', not by 'guess'"):
+        CostLearning(by="guess")
 
 
 def test_each_seed_wanders_elsewhere_and_the_cost_is_learned_on_what_was_held_out() -> None:

@@ -39,6 +39,8 @@ from jepakit.nn.target import EMATarget as EMATarget
 from jepakit.nn.target import FrozenTarget as FrozenTarget
 from jepakit.nn.target import SharedTarget as SharedTarget
 from jepakit.nn.target import Target as Target
+from jepakit.nn.temporal_distance import TemporalDistance as TemporalDistance
+from jepakit.nn.temporal_distance import TemporalDistanceConfig as TemporalDistanceConfig
 from jepakit.nn.vit import ViT as ViT
 from jepakit.nn.vit import ViTConfig as ViTConfig
 from jepakit.nn.whiten import Whitening as Whitening

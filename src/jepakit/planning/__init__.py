@@ -11,6 +11,7 @@ from jepakit.planning.costs import ProbeSpace as ProbeSpace
 from jepakit.planning.costs import Reachability as Reachability
 from jepakit.planning.costs import WeightedSum as WeightedSum
 from jepakit.planning.costs import uses_labels as uses_labels
+from jepakit.planning.differences import learn_distance as learn_distance
 from jepakit.planning.discrete import CategoricalCEM as CategoricalCEM
 from jepakit.planning.gradient import GradientPlanner as GradientPlanner
 from jepakit.planning.grasp import GRASP as GRASP

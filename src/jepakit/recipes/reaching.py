@@ -8,14 +8,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from jepakit.nn.reachability import ReachabilityConfig, ReachabilityHead
+from jepakit.nn.temporal_distance import TemporalDistance, TemporalDistanceConfig
 from jepakit.planning import CEM, Hierarchical, LatentDistance, Memory, Remembering, WeightedSum
 from jepakit.planning.control import Control, Planner
 from jepakit.planning.costs import Reachability
+from jepakit.planning.differences import learn_distance
 from jepakit.planning.learning import learn_reachability
 from jepakit.planning.plan import Cost, WorldModel
 from jepakit.recipes.config import Planning, WorldRecipe
 from jepakit.recipes.stored import embedded_trajectories
 from jepakit.storage import Run, load_weights, read_model, save_model
+from jepakit.training.precision import autocast
 from jepakit.types import UserError
 
 _FOLDER = "cost"
@@ -29,13 +32,17 @@ def learn_cost(method: Any, recipe: WorldRecipe, run: Run) -> None:
 
 
 def keep_cost(z: Float[Tensor, "k t *n d"], recipe: WorldRecipe, run: Run) -> None:
-    """Train the head that tells how far goals are on embedded trajectories, and keep it in the run."""
+    """Train what tells how far goals are on embedded trajectories, and keep it in the run."""
     learned, z = recipe.planning.learned, z.flatten(2)
-    config = ReachabilityConfig(
-        embedding_dim=z.shape[-1], max_gap=learned.num_frames - 1, hidden_dim=learned.hidden_dim
-    )
-    head = learn_reachability(z, config, num_steps=learned.num_steps, seed=recipe.seed)
-    save_model(run.file(_FOLDER), {"reachability": asdict(config)}, head.state_dict())
+    updates = {"num_steps": learned.num_steps, "seed": recipe.seed}
+    sizes = {"embedding_dim": z.shape[-1], "hidden_dim": learned.hidden_dim}
+    if learned.by == "gaps":
+        head = learn_reachability(z, ReachabilityConfig(**sizes, max_gap=learned.num_frames - 1), **updates)
+        save_model(run.file(_FOLDER), {"reachability": asdict(head.config)}, head.state_dict())
+    else:
+        with autocast(recipe.training.precision, z.device):
+            distance = learn_distance(z, TemporalDistanceConfig(**sizes), expectile=learned.expectile, **updates)
+        save_model(run.file(_FOLDER), {"distance": asdict(distance.config)}, distance.state_dict())
 
 
 def read_cost(planning: Planning, run: Run, device: torch.device | str = "cpu") -> Cost:
@@ -50,10 +57,15 @@ def read_cost(planning: Planning, run: Run, device: torch.device | str = "cpu") 
     if not run.file(_FOLDER).exists():
         raise UserError(f"{run.path} has no learned cost yet; it is learned when training ends, so train it first.")
     description, weights = read_model(run.file(_FOLDER))
-    head: ReachabilityHead = ReachabilityConfig(**description["reachability"]).build()
-    load_weights(head, weights, run.file(_FOLDER))
-    head = head.eval().requires_grad_(False).to(device)
-    return WeightedSum(((1.0, Reachability(head=head.octaves)), (planning.distance_weight, distance)))
+    told: ReachabilityHead | TemporalDistance = (
+        TemporalDistanceConfig(**description["distance"]).build()
+        if "distance" in description
+        else ReachabilityConfig(**description["reachability"]).build()
+    )
+    load_weights(told, weights, run.file(_FOLDER))
+    told = told.eval().requires_grad_(False).to(device)
+    head = told.octaves if isinstance(told, ReachabilityHead) else told
+    return WeightedSum(((1.0, Reachability(head=head)), (planning.distance_weight, distance)))
 
 
 def planner_of(planning: Planning, cost: Cost, seed: int = 0, coarse: WorldModel | None = None) -> Planner:
