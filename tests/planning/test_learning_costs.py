@@ -8,7 +8,7 @@ from toy_worlds import Walk
 
 from jepakit.nn import GoalPolicyConfig, ReachabilityConfig
 from jepakit.planning import Amortised, Control, learn_policy, learn_reachability
-from jepakit.planning.learning import octave_gaps
+from jepakit.planning.learning import minimised, octave_gaps
 from jepakit.random import Stream
 from jepakit.types import UserError
 
@@ -31,6 +31,14 @@ def test_what_is_learned_depends_on_the_seed_alone_and_is_left_frozen() -> None:
     assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True))
     assert not torch.equal(first.from_goal.weight, other.from_goal.weight)
     assert not first.training and not any(weight.requires_grad for weight in first.parameters())
+
+
+def test_a_callers_autocast_sees_the_weights_as_they_are() -> None:
+    """Autocast remembers narrow copies of weights until it ends, which a loop inside it must not go on with."""
+    net = torch.nn.Linear(1, 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        minimised(net, lambda _: (net(torch.ones(4, 1)).float() - 3.0).square().mean(), 200, 0.1)
+    torch.testing.assert_close(net(torch.ones(1, 1)), torch.full((1, 1), 3.0), atol=0.1, rtol=0.0)
 
 
 def test_gaps_of_a_counter_are_told_apart_and_what_is_far_is_far() -> None:

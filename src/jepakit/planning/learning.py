@@ -136,6 +136,7 @@ def minimised(module: nn.Module, loss: Callable[[int], Tensor], num_steps: int, 
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss(step))
         optimizer.step()
+        torch.clear_autocast_cache()  # a caller's autocast would go on with narrow copies of the weights as they were
     module.eval().requires_grad_(False)
 
 
