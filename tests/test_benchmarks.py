@@ -1,20 +1,24 @@
 """The benchmarks stand on the package as it is: each can be imported, and what they train takes a step."""
 
+import argparse
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 from scripts import ROOT, script
 from tiny_runs import tiny_world
 
+from jepakit.data.recording import FramesInMemory, Recording
 from jepakit.planning import LatentDistance
 from jepakit.planning.holding import Held
 from jepakit.recipes import find_recipe
 from jepakit.storage import Run
 from jepakit.types import ImageBatch
-from jepakit.worlds import Distracted, Heedless, TwoRooms, Wandering
+from jepakit.worlds import Distracted, Heedless, PushT, TwoRooms, Wandering
 from jepakit.worlds.trajectories import follow
 
 NAMES = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
@@ -136,6 +140,55 @@ def test_the_swm_protocol_plays_the_model_beside_a_random_policy() -> None:
     for arm in arms:
         assert arm.reached.shape == (3, protocol.BUDGET + 1) and not arm.reached[:, 0].any()
     assert set(protocol.PUBLISHED) == set(protocol.FILTERS)
+
+
+def small_push_t(tmp_path: Path) -> tuple[ModuleType, argparse.Namespace]:
+    pytest.importorskip("gym_pusht", reason="jepakit[envs] not installed")
+    benchmark = script("benchmarks/pusht.py")
+    sizes = {"episodes": 1, "held-out": 5, "trajectories": 4, "steps": 20, "train-steps": 1, "workers": 1}
+    given = [text for name, value in sizes.items() for text in (f"--{name}", str(value))]
+    folders = [text for name in ("data", "runs") for text in (f"--{name}", str(tmp_path / name))]
+    search = ["--samples", "4", "--elites", "2", "--rounds", "1", "--encoders", "jepa"]
+    return benchmark, benchmark.arguments([*given, *folders, *search])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_push_t_is_collected_learned_and_played_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    benchmark, args = small_push_t(tmp_path)
+    method, training = benchmark.settings(args)
+    monkeypatch.setattr(benchmark, "settings", lambda _: (method, replace(training, batch_size=4)))
+    monkeypatch.setattr(benchmark, "NUM_HEALTH", 16)
+    monkeypatch.setattr(benchmark, "PART", 3)
+    monkeypatch.setattr(benchmark, "PushT", lambda seed, draw_every=20: PushT(seed=seed, draw_every=draw_every))
+    args.out = tmp_path / "rows.json"
+    rows = benchmark.report(args)
+    assert [json.loads(line) for line in args.out.read_text().splitlines()] == rows
+    arms = {(row["arm"], row["filter"]): row for row in rows}
+    learned = {"jepa, last", "jepa, mean"}
+    assert {arm for arm, _ in arms} == learned | {"random policy", "doing nothing", "own actions"}
+    assert {clean for _, clean in arms} == set(benchmark.FILTERS)
+    assert set(benchmark.PUBLISHED) < set(benchmark.FILTERS)
+    for clean in benchmark.FILTERS:
+        assert arms["own actions", clean]["comes"]["value"] == 1.0
+        assert arms["doing nothing", clean]["comes"]["value"] == 0.0 or clean == "published"
+    for name in ("PushT", "collect_part"):  # nothing is collected, stepped or learned again
+        monkeypatch.setattr(benchmark, name, lambda *_, **__: 1 / 0)
+    assert benchmark.report(args) == rows
+
+
+def test_rows_of_push_t_are_of_the_windows_that_pass() -> None:
+    benchmark = script("benchmarks/pusht.py")
+    record = {"index": [1, 4, 7], "comes": [True, False, True], "ends": [False, False, True], "seconds": 6.0}
+    about = {"seed": 0, "filter": "strict", "arm": "jepa"}
+    row = benchmark.row_of(record, torch.tensor([4, 7]), about, torch.tensor([True, False]))
+    assert (row["comes"]["value"], row["ends"]["value"], row["comes"]["n"], row["kept"]) == (0.5, 0.5, 2, 0.5)
+    both = benchmark.together([row, row | {"seed": 1}, row | {"arm": "random policy"}], None)
+    assert [(line["seed"], line["arm"], line["ends"]["n"]) for line in both] == [("all", "jepa", 4)]
+    still = torch.zeros(2, 61, 5)
+    still[0, 30:, 2] = 40.0
+    recording = Recording("made", FramesInMemory(torch.zeros(122, 1, 2, 2, dtype=torch.uint8)),
+                          torch.tensor([61, 61]), torch.zeros(122, 2), still.flatten(0, 1))  # fmt: skip
+    assert "the T moves in 1% of steps, by what counts in 35% of windows" in benchmark.moved(recording)
 
 
 def test_planners_side_by_side_share_horizon_and_cost() -> None:

@@ -2,6 +2,7 @@
 
 from jepakit.worlds.acting import Scripted as Scripted
 from jepakit.worlds.acting import Uniform as Uniform
+from jepakit.worlds.block_pusher import BlockPusher as BlockPusher
 from jepakit.worlds.bouncing_balls import BouncingBalls as BouncingBalls
 from jepakit.worlds.bouncing_balls import BouncingBallsState as BouncingBallsState
 from jepakit.worlds.collecting import collect as collect
@@ -12,6 +13,7 @@ from jepakit.worlds.distracted import EmbeddedWorld as EmbeddedWorld
 from jepakit.worlds.distracted import Heedless as Heedless
 from jepakit.worlds.env_goals import Ahead as Ahead
 from jepakit.worlds.env_goals import Shown as Shown
+from jepakit.worlds.env_push_t import PushT as PushT
 from jepakit.worlds.gymnasium_world import EnvState as EnvState
 from jepakit.worlds.gymnasium_world import GymnasiumWorld as GymnasiumWorld
 from jepakit.worlds.gymnasium_world import WithProprio as WithProprio
