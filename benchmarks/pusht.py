@@ -87,7 +87,6 @@ def collected(name: str, seed: int, num: int, num_steps: int, args: argparse.Nam
 def collect_part(task: tuple[Path, int, int, int, int]) -> None:
     """Collect some trajectories and write them; the work of one process."""
     path, seed, first, end, num_steps = task
-    torch.set_num_threads(1)
     world = PushT(seed=seed)
     write_trajectories(path, collect(world, BlockPusher(), torch.arange(first, end), num_steps, at_once=PART))
     world.close()
@@ -97,7 +96,8 @@ def _spread(work: Callable[[Any], None], tasks: list[Any], workers: int) -> Iter
     if workers == 1:
         yield from map(work, tasks)
         return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    alone = {"initializer": torch.set_num_threads, "initargs": (1,)}
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), **alone) as pool:
         yield from pool.map(work, tasks)
 
 
