@@ -5,11 +5,12 @@
 
 Needs `pip install 'jepakit[envs]'` (gym-pusht). Trajectories of a scripted, noisy behaviour (`worlds.block_pusher`) are
 collected once into `--data`, in as many processes as cores. LeWM at a laptop's size, that of the recipe `swm-two-room`,
-learns from them, once for each seed (`--runs`). Start and goal are 25 steps apart on a held-out trajectory, 50 steps
-are allowed; success is disc and T together less than 20 of 512 units and the T less than 20 degrees from the goal,
-ever, or after the last step (`ends`). CEM: 300 candidates, 30 elites, 30 rounds, five blocks of five actions, all done
-before the next search; the first standard deviation is that of the data's actions, as it is where actions are
-normalised. `jepakit.evaluation.push_windows` tells the filters, and `pushed`, which no one else has.
+learns from them, once for each seed, which is one of weights and order alone (`--runs`). Start and goal are 25 steps
+apart on a held-out trajectory, 50 steps are allowed; success is disc and T together less than 20 of 512 units and the T
+less than 20 degrees from the goal, ever, or after the last step (`ends`). CEM: 300 candidates, 30 elites, 30 rounds,
+five blocks of five actions, all done before the next search; the first standard deviation is that of the data's
+actions, as it is where actions are normalised. `jepakit.evaluation.push_windows` tells the filters, of which `pushed`
+is ours.
 
 On the same episodes: a random policy, doing nothing, the same training before an encoder that stays as it was drawn,
 and the trajectory's own actions, which are the ceiling. The published figures are of other weights, another size
