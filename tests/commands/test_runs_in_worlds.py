@@ -95,8 +95,10 @@ def test_the_learned_cost_is_kept_with_the_run(world_run: Path, tmp_path: Path) 
         read_cost(tiny_world().planning, Run(tmp_path))
 
 
-def test_a_cost_by_temporal_differences_is_kept_and_planned_by(tmp_path: Path) -> None:
+@pytest.mark.parametrize("still_dim", [0, 4])
+def test_a_cost_by_temporal_differences_is_kept_and_planned_by(tmp_path: Path, still_dim: int) -> None:
     recipe, run = tiny_world(), Run(tmp_path)
+    recipe = replace(recipe, method=replace(recipe.method, still_dim=still_dim))  # type: ignore[call-arg]
     recipe = replace(
         recipe, planning=replace(recipe.planning, learned=replace(recipe.planning.learned, by="differences"))
     )

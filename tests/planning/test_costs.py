@@ -39,6 +39,22 @@ def test_reachability_asks_a_head_about_every_step_or_every_few_and_the_last() -
     torch.testing.assert_close(cost[1, 2], head(z_hat[1, 2, -1].flatten(), goal[1].flatten()))
 
 
+def test_a_head_computes_in_bf16_where_asked_and_is_added_up_in_single() -> None:
+    head, met = torch.nn.Linear(1, 1), []
+
+    def narrow(z: Tensor, goal: Tensor) -> Tensor:
+        met.append(head(z - goal)[..., 0])
+        return met[-1]
+
+    told = Reachability(head=narrow, precision="bf16")(Z_HAT, GOAL, ACTIONS)
+    assert met[0].dtype == torch.bfloat16 and told.dtype == torch.float32
+    with torch.autocast("cpu", torch.bfloat16):  # a caller's is not taken over
+        Reachability(head=narrow)(Z_HAT, GOAL, ACTIONS)
+    assert met[1].dtype == torch.float32
+    with pytest.raises(UserError, match="in fp32 or bf16, not in 'int8'"):
+        Reachability(head=narrow, precision="int8")
+
+
 def test_penalties_of_actions() -> None:
     assert float(ActionPenalty()(Z_HAT, GOAL, ACTIONS)) == pytest.approx(10 / 6)
     assert float(ActionPenalty(of="change")(Z_HAT, GOAL, ACTIONS)) == pytest.approx((4 + 1) / 6)

@@ -5,7 +5,7 @@ import torch
 
 from jepakit.nn import TemporalDistance, TemporalDistanceConfig
 from jepakit.planning import learn_distance
-from jepakit.planning.differences import drawn_pairs, expectile_loss
+from jepakit.planning.differences import drawn, expectile_loss, nearest_kin
 from jepakit.random import Stream
 from jepakit.types import UserError
 
@@ -52,13 +52,33 @@ def test_what_is_learned_depends_on_the_seed_alone_and_is_left_frozen() -> None:
 
 
 def test_pairs_stay_inside_their_trajectory_and_goals_lie_behind_too() -> None:
-    place, when, later, goal = drawn_pairs(torch.rand(20_000, 5), num_trajectories=3, num_frames=20)
-    assert set(place.tolist()) == {0, 1, 2}
-    assert int(when.min()) == 0 and int(goal.min()) == 0 and int(later.max()) == int(goal.max()) == 19
-    assert set((later - when).tolist()) == {1, 2}
-    near = ((goal >= when) & (goal - when <= 7)).float().mean()
-    assert 0.4 < float(near) < 0.6  # three in ten by intent, and a fifth to a third of the others
-    assert 0.25 < float((goal < when).float().mean()) < 0.4
+    asked = drawn(torch.rand(20_000, 6), num_trajectories=3, num_frames=20, kin=None)
+    assert torch.equal(asked.place, asked.goal_place) and set(asked.place.tolist()) == {0, 1, 2}
+    assert int(asked.when.min()) == 0 and int(asked.goal.min()) == 0
+    assert int(asked.later.max()) == int(asked.goal.max()) == 19
+    assert set((asked.later - asked.when).tolist()) == {1, 2}
+    gap = asked.goal - asked.when
+    assert (
+        0.4 < float(((gap >= 0) & (gap <= 7)).float().mean()) < 0.6
+    )  # three in ten by intent, a fifth to a third of others
+    assert 0.25 < float((gap < 0).float().mean()) < 0.4
+    assert torch.equal(asked.is_met, (gap >= 0) & (asked.goal <= asked.later))
+
+
+def test_goals_of_kin_are_as_many_as_far_ones_of_ones_own_and_are_never_known() -> None:
+    kin = torch.tensor([[1, 2], [2, 0], [0, 1]])
+    asked = drawn(torch.rand(20_000, 6), num_trajectories=3, num_frames=20, kin=kin)
+    away = asked.place != asked.goal_place
+    assert abs(float(away.float().mean()) - 0.35) < 0.02
+    assert not bool(asked.is_met[away].any())
+    counts = torch.bincount(3 * asked.place[away] + asked.goal_place[away], minlength=9).view(3, 3)
+    assert counts.diagonal().eq(0).all() and float(counts[counts > 0].min() / counts.max()) > 0.85
+
+
+def test_kin_are_the_nearest_others_and_fewer_where_there_are_fewer() -> None:
+    still = torch.tensor([[0.0], [5.0], [0.1], [5.2], [0.3]])
+    assert nearest_kin(still, 2).tolist() == [[2, 4], [3, 4], [0, 4], [1, 4], [2, 0]]
+    assert nearest_kin(still[:2], 3).tolist() == [[1], [0]]
 
 
 def test_the_loss_is_the_expectiles_formula_and_known_steps_have_no_direction() -> None:

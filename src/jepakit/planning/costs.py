@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from jepakit.planning.plan import Cost
+from jepakit.planning.plan import Cost, narrowed
 from jepakit.types import UserError
 
 
@@ -69,24 +69,30 @@ class Reachability(Steps):
         head: Maps embeddings of two places, (..., d) each, to the steps from the first to the second, such as
             `jepakit.nn.ReachabilityHead` trained by `learn_reachability`. Tokens of a place are laid end to end.
         every: Ask about every so many steps of a plan, and about its last.
+        precision: `bf16` lets the head compute under bf16 autocast; what it says is added up in float32.
 
     Source: TRM, arXiv 2605.22164. Deviations: steps to go are asked about along the way too, not at the end alone.
     """
 
     head: Callable[[Tensor, Tensor], Tensor]
     every: int = 1
+    precision: str = "fp32"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.every < 1:
             raise UserError(f"Reachability asks about every 1 or more steps, not every {self.every}.")
+        if self.precision not in ("fp32", "bf16"):
+            raise UserError(f"Reachability computes in fp32 or bf16, not in {self.precision!r}.")
 
     def __call__(
         self, z_hat: Float[Tensor, "b s t n d"], goal: Float[Tensor, "b n d"], actions: Float[Tensor, "b s _ a"]
     ) -> Float[Tensor, "b s"]:
         """Return the cost of each candidate, in steps."""
         asked = self.seen(z_hat).flip(2)[:, :, :: self.every].flip(2)  # counted from the end, which always counts
-        return self.weighed(_wide(self.head(asked.flatten(-2), goal.to(asked).flatten(-2)[:, None, None])))
+        with narrowed(self.precision, asked.device):
+            steps = self.head(asked.flatten(-2), goal.to(asked).flatten(-2)[:, None, None])
+        return self.weighed(_wide(steps))
 
 
 @dataclass(frozen=True, kw_only=True)

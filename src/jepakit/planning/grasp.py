@@ -17,9 +17,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from jepakit.planning.gradient import Adam, Best, Box, differentiated
-from jepakit.planning.plan import Plan, StepModel
+from jepakit.planning.plan import Plan, StepModel, narrowed
 from jepakit.planning.sampling import Sampling
-from jepakit.planning.search import Problem, narrowed
+from jepakit.planning.search import Problem
 from jepakit.random import Stream
 from jepakit.types import UserError
 

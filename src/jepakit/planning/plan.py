@@ -94,3 +94,8 @@ def join(plans: Sequence[Plan]) -> Plan:
         {name: torch.cat([plan.info[name] for plan in plans]) for name in plans[0].info},
         torch.cat(kept) if kept else None,
     )
+
+
+def narrowed(precision: str, device: torch.device) -> torch.autocast:
+    """Return a `with` block that computes in bf16 where its kernels may, or in what is given, whatever is around it."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from jepakit.planning.bounds import Bounds, bounds_of, chosen_space
 from jepakit.planning.costs import LatentDistance
-from jepakit.planning.plan import Cost, Plan, WorldModel, join
+from jepakit.planning.plan import Cost, Plan, WorldModel, join, narrowed
 from jepakit.types import UserError
 
 
@@ -179,11 +179,6 @@ class Search(ABC):
             )
         begin = begin[:, None] if begin.ndim == 3 else begin
         return bounds.clamp(begin.to(wanted.device, dtype))
-
-
-def narrowed(precision: str, device: torch.device) -> torch.autocast:
-    """Return a `with` block that computes in bf16 where its kernels may, or in what is given, whatever is around it."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 def _require_episodes(*given: Any) -> None:

@@ -183,6 +183,7 @@ class Planning:
         num_iterations: Rounds.
         std: First standard deviation, in shares of the largest action.
         colour: Of the candidates' noise over time; 0 is white.
+        precision: `bf16` lets the model imagine, and the learned cost judge, under bf16 autocast.
         distance_weight: Weight of the mean latent distance to the goal beside the learned cost.
         learned: The learned cost.
         coarse: Subgoals from a coarse time scale, towards which actions are planned; None plans towards the goal.
@@ -198,6 +199,7 @@ class Planning:
     num_iterations: int = 4
     std: float = 0.7
     colour: float = 2.0
+    precision: str = "fp32"
     distance_weight: float = 1.0
     learned: CostLearning = field(default_factory=CostLearning)
     coarse: CoarsePlanning | None = None

@@ -12,7 +12,7 @@ from jepakit.nn.temporal_distance import TemporalDistance, TemporalDistanceConfi
 from jepakit.planning import CEM, Hierarchical, LatentDistance, Memory, Remembering, WeightedSum
 from jepakit.planning.control import Control, Planner
 from jepakit.planning.costs import Reachability
-from jepakit.planning.differences import learn_distance
+from jepakit.planning.differences import learn_distance, nearest_kin
 from jepakit.planning.learning import learn_reachability
 from jepakit.planning.plan import Cost, WorldModel
 from jepakit.recipes.config import Planning, WorldRecipe
@@ -40,8 +40,12 @@ def keep_cost(z: Float[Tensor, "k t *n d"], recipe: WorldRecipe, run: Run) -> No
         head = learn_reachability(z, ReachabilityConfig(**sizes, max_gap=learned.num_frames - 1), **updates)
         save_model(run.file(_FOLDER), {"reachability": asdict(head.config)}, head.state_dict())
     else:
+        still = getattr(recipe.method, "still_dim", 0)
+        kin = nearest_kin(z[..., :still].mean(dim=1)) if still and len(z) > 1 else None
         with autocast(recipe.training.precision, z.device):
-            distance = learn_distance(z, TemporalDistanceConfig(**sizes), expectile=learned.expectile, **updates)
+            distance = learn_distance(
+                z, TemporalDistanceConfig(**sizes), kin=kin, expectile=learned.expectile, **updates
+            )
         save_model(run.file(_FOLDER), {"distance": asdict(distance.config)}, distance.state_dict())
 
 
@@ -65,7 +69,8 @@ def read_cost(planning: Planning, run: Run, device: torch.device | str = "cpu") 
     load_weights(told, weights, run.file(_FOLDER))
     told = told.eval().requires_grad_(False).to(device)
     head = told.octaves if isinstance(told, ReachabilityHead) else told
-    return WeightedSum(((1.0, Reachability(head=head)), (planning.distance_weight, distance)))
+    steps = Reachability(head=head, precision=planning.precision)
+    return WeightedSum(((1.0, steps), (planning.distance_weight, distance)))
 
 
 def planner_of(planning: Planning, cost: Cost, seed: int = 0, coarse: WorldModel | None = None) -> Planner:
@@ -77,6 +82,7 @@ def planner_of(planning: Planning, cost: Cost, seed: int = 0, coarse: WorldModel
         num_iterations=planning.num_iterations,
         std=planning.std,
         colour=planning.colour,
+        precision=planning.precision,
         cost=cost,
         seed=seed,
     )
@@ -88,6 +94,7 @@ def planner_of(planning: Planning, cost: Cost, seed: int = 0, coarse: WorldModel
         num_samples=above.num_samples,
         num_elites=above.num_elites,
         num_iterations=above.num_iterations,
+        precision=planning.precision,
         cost=cost,
         seed=seed,
     )

@@ -7,7 +7,7 @@ from jepakit.methods import EBJEPAWorldConfig, PixelWorldConfig
 from jepakit.nn.framedecoder import FrameDecoderConfig
 from jepakit.nn.framenet import FrameNetConfig
 from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
-from jepakit.recipes.config import Planning, Refining, WorldData, WorldRecipe
+from jepakit.recipes.config import CostLearning, Planning, WorldData, WorldRecipe
 from jepakit.training import TrainingConfig
 from jepakit.views import Preprocess
 from jepakit.worlds import TwoRooms, Wandering
@@ -81,8 +81,9 @@ def two_rooms_fixed_pixels() -> WorldRecipe:
 def two_rooms_random() -> WorldRecipe:
     """Learn TwoRooms with wall and door anywhere: half an hour on a laptop.
 
-    What differs from room to room never moves, so it has a part of the embedding of its own, and the predictor looks at
-    it again at every step; it learns on from stored embeddings, so that imagined dots stop at walls (docs/log.md).
+    What differs from room to room never moves, so half of the embedding is for what stays; the predictor looks at it
+    again at every step, and by it trajectories of the same room are found, from which steps to go are learned
+    (docs/log.md).
     """
     recipe = _recipe("two-rooms-random", "random", dim=128, num_steps=12000)
     method = replace(
@@ -92,8 +93,10 @@ def two_rooms_random() -> WorldRecipe:
         variance_weight=1.0,
         covariance_weight=0.25,
         slowness_weight=0.25,
-        still_dim=32,
+        still_dim=64,
         still_weight=1.0,
         inverse_weight=0.5,
     )
-    return replace(recipe, method=method, refining=Refining())
+    learned = CostLearning(by="differences", num_trajectories=4000, num_frames=100, num_steps=3000, hidden_dim=384)
+    planning = replace(recipe.planning, precision="bf16", distance_weight=0.5, learned=learned)
+    return replace(recipe, method=method, planning=planning)
