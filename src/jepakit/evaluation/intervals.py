@@ -166,6 +166,6 @@ def spread(values: Float[Tensor, " n"], level: float = LEVEL) -> tuple[float, fl
 
 def student_t(degrees: int, level: float) -> float:
     """Return the half-width of Student's t distribution that holds this much probability around zero."""
-    from scipy.special import stdtrit  # type: ignore[import-untyped]  # comes with scikit-learn; slow to import
+    from scipy.special import stdtrit  # slow to import
 
     return float(stdtrit(degrees, 0.5 + level / 2))

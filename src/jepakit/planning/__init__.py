@@ -11,7 +11,6 @@ from jepakit.planning.costs import ProbeSpace as ProbeSpace
 from jepakit.planning.costs import Reachability as Reachability
 from jepakit.planning.costs import WeightedSum as WeightedSum
 from jepakit.planning.costs import uses_labels as uses_labels
-from jepakit.planning.differences import learn_distance as learn_distance
 from jepakit.planning.discrete import CategoricalCEM as CategoricalCEM
 from jepakit.planning.gradient import GradientPlanner as GradientPlanner
 from jepakit.planning.grasp import GRASP as GRASP
@@ -21,6 +20,7 @@ from jepakit.planning.learning import learn_reachability as learn_reachability
 from jepakit.planning.memory import Memory as Memory
 from jepakit.planning.memory import Remembering as Remembering
 from jepakit.planning.mppi import MPPI as MPPI
+from jepakit.planning.paths import learn_distance as learn_distance
 from jepakit.planning.plan import Cost as Cost
 from jepakit.planning.plan import Plan as Plan
 from jepakit.planning.plan import StepModel as StepModel

@@ -114,13 +114,12 @@ class CostLearning:
 
     Args:
         by: `gaps`: a head tells how many steps apart two frames of a trajectory were; cheap, and enough where one
-            layout was wandered through often. `differences`: a distance agrees with itself one step later, so that
-            ways are put together that nobody walked.
+            layout was wandered through often. `paths`: a distance is learned from the shortest ways through what many
+            trajectories of one place have seen.
         num_trajectories: Held-out trajectories.
         num_frames: Frames of each that are looked at; gaps are told apart up to one less.
         num_steps: Updates; 0 learns none, and plans are made by latent distance alone.
         hidden_dim: Width of the hidden layers.
-        expectile: Of differences: how much more short ways count than long ones; see `learn_distance`.
 
     Raises:
         UserError: `by` is neither.
@@ -131,11 +130,10 @@ class CostLearning:
     num_frames: int = 50
     num_steps: int = 2000
     hidden_dim: int = 128
-    expectile: float = 0.7
 
     def __post_init__(self) -> None:
-        if self.by not in ("gaps", "differences"):
-            raise UserError(f"A cost is learned by 'gaps' or 'differences', not by {self.by!r}.")
+        if self.by not in ("gaps", "paths"):
+            raise UserError(f"A cost is learned by 'gaps' or 'paths', not by {self.by!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,8 @@ from jepakit.nn.temporal_distance import TemporalDistance, TemporalDistanceConfi
 from jepakit.planning import CEM, Hierarchical, LatentDistance, Memory, Remembering, WeightedSum
 from jepakit.planning.control import Control, Planner
 from jepakit.planning.costs import Reachability
-from jepakit.planning.differences import learn_distance, nearest_kin
 from jepakit.planning.learning import learn_reachability
+from jepakit.planning.paths import learn_distance
 from jepakit.planning.plan import Cost, WorldModel
 from jepakit.recipes.config import Planning, WorldRecipe
 from jepakit.recipes.stored import embedded_trajectories
@@ -40,12 +40,9 @@ def keep_cost(z: Float[Tensor, "k t *n d"], recipe: WorldRecipe, run: Run) -> No
         head = learn_reachability(z, ReachabilityConfig(**sizes, max_gap=learned.num_frames - 1), **updates)
         save_model(run.file(_FOLDER), {"reachability": asdict(head.config)}, head.state_dict())
     else:
-        still = getattr(recipe.method, "still_dim", 0)
-        kin = nearest_kin(z[..., :still].mean(dim=1)) if still and len(z) > 1 else None
+        still_dim = getattr(recipe.method, "still_dim", 0)
         with autocast(recipe.training.precision, z.device):
-            distance = learn_distance(
-                z, TemporalDistanceConfig(**sizes), kin=kin, expectile=learned.expectile, **updates
-            )
+            distance = learn_distance(z, TemporalDistanceConfig(**sizes), still_dim=still_dim, **updates)
         save_model(run.file(_FOLDER), {"distance": asdict(distance.config)}, distance.state_dict())
 
 

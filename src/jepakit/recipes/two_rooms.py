@@ -82,7 +82,7 @@ def two_rooms_random() -> WorldRecipe:
     """Learn TwoRooms with wall and door anywhere: half an hour on a laptop.
 
     What differs from room to room never moves, so half of the embedding is for what stays; the predictor looks at it
-    again at every step, and by it trajectories of the same room are found, from which steps to go are learned
+    again at every step, and by it trajectories of the same room are found, whose shortest ways are learned
     (docs/log.md).
     """
     recipe = _recipe("two-rooms-random", "random", dim=128, num_steps=12000)
@@ -97,6 +97,6 @@ def two_rooms_random() -> WorldRecipe:
         still_weight=1.0,
         inverse_weight=0.5,
     )
-    learned = CostLearning(by="differences", num_trajectories=4000, num_frames=100, num_steps=3000, hidden_dim=384)
+    learned = CostLearning(by="paths", num_trajectories=12000, num_frames=100, num_steps=6000, hidden_dim=384)
     planning = replace(recipe.planning, precision="bf16", distance_weight=0.5, learned=learned)
     return replace(recipe, method=method, planning=planning)
