@@ -85,8 +85,7 @@ TRAINED: dict[str, Change] = {
 PLANNED: dict[str, Change] = {
     "no latent distance": planning(distance_weight=0.0),
     "mean distance alone": learned(num_steps=0),
-    "gaps instead of differences": learned(by="gaps", num_trajectories=2500, num_frames=50, num_steps=2000),
-    "mean over what was done": learned(expectile=0.5),
+    "gaps instead of paths": learned(by="gaps", num_trajectories=2500, num_frames=50, num_steps=2000),
     "model and cost in fp32": planning(precision="fp32"),
     "white noise": planning(colour=0.0),
     "half the horizon": planning(horizon=6),

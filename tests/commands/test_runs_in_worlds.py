@@ -96,12 +96,10 @@ def test_the_learned_cost_is_kept_with_the_run(world_run: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("still_dim", [0, 4])
-def test_a_cost_by_temporal_differences_is_kept_and_planned_by(tmp_path: Path, still_dim: int) -> None:
+def test_a_cost_by_shortest_ways_is_kept_and_planned_by(tmp_path: Path, still_dim: int) -> None:
     recipe, run = tiny_world(), Run(tmp_path)
     recipe = replace(recipe, method=replace(recipe.method, still_dim=still_dim))  # type: ignore[call-arg]
-    recipe = replace(
-        recipe, planning=replace(recipe.planning, learned=replace(recipe.planning.learned, by="differences"))
-    )
+    recipe = replace(recipe, planning=replace(recipe.planning, learned=replace(recipe.planning.learned, by="paths")))
     method = recipe.method.build(seed=0, num_steps=1).eval()
     learn_cost(method, recipe, run)
     cost = read_cost(recipe.planning, run)
@@ -112,7 +110,7 @@ def test_a_cost_by_temporal_differences_is_kept_and_planned_by(tmp_path: Path, s
     start, goal = world.task(torch.arange(2))
     found = CEM(horizon=4, num_samples=8, num_elites=2, cost=cost)(method, world.render(start), world.render(goal))
     assert found.cost.isfinite().all()
-    with pytest.raises(UserError, match="'gaps' or 'differences', not by 'guess'"):
+    with pytest.raises(UserError, match="'gaps' or 'paths', not by 'guess'"):
         CostLearning(by="guess")
 
 

@@ -21,6 +21,13 @@ def test_latent_distance() -> None:
     assert float(LatentDistance(over="mean")(Z_HAT, GOAL, ACTIONS)) == pytest.approx(5 / 3)
     discounted = LatentDistance(over="mean", discount=0.5)(Z_HAT, GOAL, ACTIONS)
     assert float(discounted) == pytest.approx((1 + 0.5 * 0 + 0.25 * 4) / 1.75)
+    assert float(LatentDistance(root=True)(Z_HAT, GOAL, ACTIONS)) == pytest.approx((1 + 0 + 2) / 3, abs=1e-5)
+
+
+def test_a_root_has_a_gradient_at_the_goal_itself() -> None:
+    z_hat = GOAL.clone().view(1, 1, 1, 1, 1).requires_grad_()
+    (slope,) = torch.autograd.grad(LatentDistance(root=True)(z_hat, GOAL, ACTIONS).sum(), z_hat)
+    assert bool(slope.isfinite().all())
 
 
 def test_distances_of_half_precision_are_taken_in_single_and_of_double_in_double() -> None:

@@ -63,6 +63,13 @@ def test_the_shortest_way_leads_from_one_trajectory_to_another_where_they_met() 
     assert float(apart.max()) == 7.0  # where they never met there is no way
 
 
+def test_ways_are_in_steps_whatever_the_scale_of_embeddings() -> None:
+    line = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 3.1, 2.1, 1.1])[None, :, None]
+    one, other = (shortest_ways(scale * line, torch.tensor([[0]]), 5, 0.3, 100.0, seed=0)[1] for scale in (1.0, 50.0))
+    torch.testing.assert_close(one, other)
+    assert float(one.max()) < 4.5  # from 4 to 0 and back the frames of both ways nearly agree
+
+
 def test_trajectories_come_together_by_what_is_still_in_them() -> None:
     still = torch.tensor([[0.0], [5.0], [0.1], [5.2], [0.3], [5.1]])
     places = drawn_places(still, 6, 3, seed=0)

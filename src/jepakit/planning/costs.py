@@ -14,6 +14,9 @@ from torch import Tensor
 from jepakit.planning.plan import Cost, narrowed
 from jepakit.types import UserError
 
+_TINY = 1e-12
+"""Square below which a root's gradient would be none."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
@@ -51,14 +54,20 @@ class Steps:
 class LatentDistance(Steps):
     """Take the mean squared distance between predicted and goal tokens, weighed over the steps of a plan.
 
-    Args and errors are those of `Steps`.
+    Args:
+        root: Take its root: as steep near a goal as far from it, where squares are flat near a goal.
+
+    The other arguments and the errors are those of `Steps`.
     """
+
+    root: bool = False
 
     def __call__(
         self, z_hat: Float[Tensor, "b s t n d"], goal: Float[Tensor, "b n d"], actions: Float[Tensor, "b s _ a"]
     ) -> Float[Tensor, "b s"]:
         """Return the cost of each candidate, in at least float32."""
-        return self.weighed((_wide(self.seen(z_hat)) - _wide(goal)[:, None, None]).square().mean(dim=(-2, -1)))
+        apart = (_wide(self.seen(z_hat)) - _wide(goal)[:, None, None]).square().mean(dim=(-2, -1))
+        return self.weighed(apart.clamp_min(_TINY).sqrt() if self.root else apart)
 
 
 @dataclass(frozen=True, kw_only=True)

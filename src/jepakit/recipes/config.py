@@ -183,6 +183,7 @@ class Planning:
         colour: Of the candidates' noise over time; 0 is white.
         precision: `bf16` lets the model imagine, and the learned cost judge, under bf16 autocast.
         distance_weight: Weight of the mean latent distance to the goal beside the learned cost.
+        distance_root: Take the root of its square, which is as steep near the goal as far from it.
         learned: The learned cost.
         coarse: Subgoals from a coarse time scale, towards which actions are planned; None plans towards the goal.
         num_steps: Steps of an episode.
@@ -199,6 +200,7 @@ class Planning:
     colour: float = 2.0
     precision: str = "fp32"
     distance_weight: float = 1.0
+    distance_root: bool = False
     learned: CostLearning = field(default_factory=CostLearning)
     coarse: CoarsePlanning | None = None
     num_steps: int = 200

@@ -238,15 +238,21 @@ def _success(world: Any) -> str:
     return words.get(type(beneath(world)).__name__, "at the goal, by the world's own measure, after the last step")
 
 
+def _cost(planning: Planning) -> str:
+    """Return by what plans are judged in words."""
+    distance = f"the {'root of the ' if planning.distance_root else ''}mean squared latent distance"
+    if planning.learned.num_steps == 0:
+        return f"{distance} to the goal, averaged over the plan"
+    told = {
+        "gaps": "the expected octave of the steps to go, learned from time gaps of held-out trajectories",
+        "paths": "the steps to go, learned from shortest ways through held-out trajectories",
+    }[planning.learned.by]
+    return f"{told}, plus {planning.distance_weight:g} times {distance}, both averaged over the plan"
+
+
 def _statement(planning: Planning, whose: str) -> list[str]:
     """Return the rule of the evaluation in sentences; `whose` are its starts and goals."""
-    learned = planning.learned
-    cost = (
-        "the expected octave of the steps to go, learned from time gaps of held-out trajectories, plus "
-        f"{planning.distance_weight:g} times the mean squared latent distance, both averaged over the plan"
-        if learned.num_steps
-        else "the mean squared latent distance to the goal, averaged over the plan"
-    )
+    cost = _cost(planning)
     above, subgoals = planning.coarse, []
     if above is not None:
         subgoals = [

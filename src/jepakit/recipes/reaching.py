@@ -52,7 +52,7 @@ def read_cost(planning: Planning, run: Run, device: torch.device | str = "cpu") 
     Raises:
         UserError: The learned cost was not learned yet, or its file is damaged.
     """
-    distance = LatentDistance(over="mean")
+    distance = LatentDistance(over="mean", root=planning.distance_root)
     if planning.learned.num_steps == 0:
         return distance
     if not run.file(_FOLDER).exists():
