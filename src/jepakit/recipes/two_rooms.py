@@ -98,5 +98,5 @@ def two_rooms_random() -> WorldRecipe:
         inverse_weight=0.5,
     )
     learned = CostLearning(by="paths", num_trajectories=12000, num_frames=100, num_steps=6000, hidden_dim=384)
-    planning = replace(recipe.planning, precision="bf16", distance_weight=5.0, distance_root=True, learned=learned)
+    planning = replace(recipe.planning, precision="bf16", distance_weight=10.0, distance_root=True, learned=learned)
     return replace(recipe, method=method, planning=planning)
