@@ -95,12 +95,6 @@ def told(row: dict[str, Any], out: Path | None) -> None:
             file.write(json.dumps(row) + "\n")
 
 
-def share(interval: dict[str, Any]) -> str:
-    """Return a share in percent with its interval."""
-    value, low, high = (100 * interval[name] for name in ("value", "low", "high"))
-    return f"{value:5.1f} [{low:.1f}, {high:.1f}]"
-
-
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Read what to train and to play."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -112,6 +112,8 @@ def test_a_cost_by_shortest_ways_is_kept_and_planned_by(tmp_path: Path, still_di
     assert found.cost.isfinite().all()
     with pytest.raises(UserError, match="'gaps' or 'paths', not by 'guess'"):
         CostLearning(by="guess")
+    with pytest.raises(UserError, match="fp32 or bf16, not 'half'"):
+        replace(recipe.planning, precision="half")
 
 
 def test_each_seed_wanders_elsewhere_and_the_cost_is_learned_on_what_was_held_out() -> None:

@@ -187,6 +187,9 @@ class Planning:
         learned: The learned cost.
         coarse: Subgoals from a coarse time scale, towards which actions are planned; None plans towards the goal.
         num_steps: Steps of an episode.
+
+    Raises:
+        UserError: There is no such precision.
     """
 
     horizon: int = 12
@@ -204,6 +207,10 @@ class Planning:
     learned: CostLearning = field(default_factory=CostLearning)
     coarse: CoarsePlanning | None = None
     num_steps: int = 200
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("fp32", "bf16"):  # told before training, not when plans are made after it
+            raise UserError(f"planning.precision is fp32 or bf16, not {self.precision!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)
