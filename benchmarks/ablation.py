@@ -6,12 +6,12 @@
 A row is `two-rooms-random` at a sixth of its length, but for one part. Rows of the first table are trained each for
 itself; those of the second plan otherwise with what the first row learned. All play the same development episodes;
 beside each share stands how much it differs from the first row on them (paired), and the seconds of training, refining
-and learning the cost. One seed: a difference within its interval says nothing, and choices made here are confirmed
-elsewhere (`benchmarks/two_rooms.py --final`). A rerun computes what is missing.
+and learning the cost (those of the first row, where nothing was trained). One seed: a difference within its interval
+says nothing, and choices made here are confirmed elsewhere (`benchmarks/two_rooms.py --final`). A rerun computes what
+is missing.
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -28,9 +28,8 @@ from jepakit.recipes import WorldRecipe, find_recipe
 from jepakit.recipes.config import Refining
 from jepakit.recipes.episodes import evaluate_world
 from jepakit.recipes.grid import run_grid
-from jepakit.recipes.pipeline import train
+from jepakit.recipes.preparing import prepare
 from jepakit.recipes.reaching import learn_cost, read_cost
-from jepakit.recipes.refining import refine_predictor
 from jepakit.storage import Run
 from jepakit.training.progress import Lines
 
@@ -99,18 +98,14 @@ def cell(name: str, given: argparse.Namespace) -> dict[str, Any]:
     """Train what a row asks for, unless it is trained, and reach for the goals of the development manifest."""
     recipe = TRAINED.get(name, TRAINED["all"])(base(given.steps))
     run = Run(given.out / "runs" / slug(name if name in TRAINED else "all"))
-    trained = train(recipe, run.path, Lines())
-    trained.result.require_whole()
-    model: Any = trained.method.eval()
-    begin = time.perf_counter()
-    refine_predictor(model, recipe, run)
-    refined = time.perf_counter()
-    recipe, costs = PLANNED.get(name, TRAINED["all"])(recipe), Run(given.out / "costs" / slug(name))
-    learn_cost(model, recipe, costs)
-    seconds = [trained.result.seconds, refined - begin, time.perf_counter() - refined]
-    found = evaluate_world(
-        model, recipe, read_cost(recipe.planning, costs), {}, split="dev", num_episodes=given.episodes
-    )
+    ready = prepare(recipe, run, Lines())
+    planned = PLANNED.get(name, TRAINED["all"])(recipe)
+    if planned.planning.learned != recipe.planning.learned:
+        run = Run(given.out / "costs" / slug(name))
+        learn_cost(ready.method, planned, run)
+    cost = read_cost(planned.planning, run)
+    found = evaluate_world(ready.method, planned, cost, {}, split="dev", num_episodes=given.episodes)
+    seconds = list(ready.seconds.values())
     return {"seconds": seconds, "reached": found.reached.tolist(), "arms": found.record["arms"]}
 
 

@@ -11,7 +11,6 @@ same episodes. A rerun computes what is missing, and an interrupted training goe
 """
 
 import argparse
-import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,29 +19,16 @@ from typing import Any
 from jepakit.recipes import WorldRecipe, find_recipe
 from jepakit.recipes.episodes import evaluate_world
 from jepakit.recipes.grid import run_grid
-from jepakit.recipes.pipeline import train
-from jepakit.recipes.reaching import learn_cost, read_cost
-from jepakit.recipes.refining import refine_predictor
+from jepakit.recipes.preparing import prepare
 from jepakit.storage import Run
 from jepakit.training.progress import Lines
 
 
 def cell(recipe: WorldRecipe, run: Run, split: str, episodes: int | None) -> dict[str, Any]:
     """Train one seed, learn its cost, and reach for the goals of a manifest."""
-    trained = train(recipe, run.path, Lines())
-    trained.result.require_whole()
-    method: Any = trained.method.eval()
-    begin = time.perf_counter()
-    refine_predictor(method, recipe, run)
-    refined = time.perf_counter()
-    learn_cost(method, recipe, run)
-    seconds = {
-        "training": trained.result.seconds,
-        "refining": refined - begin,
-        "cost": time.perf_counter() - refined,
-    }
-    found = evaluate_world(method, recipe, read_cost(recipe.planning, run), {}, split=split, num_episodes=episodes)
-    return {"seconds": seconds, "arms": found.record["arms"], "gains": found.record["gains"]}
+    ready = prepare(recipe, run, Lines())
+    found = evaluate_world(ready.method, recipe, ready.cost, {}, split=split, num_episodes=episodes)
+    return {"seconds": ready.seconds, "arms": found.record["arms"], "gains": found.record["gains"]}
 
 
 def main() -> None:

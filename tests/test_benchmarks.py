@@ -249,3 +249,20 @@ def test_arms_of_modularity_differ_in_what_they_begin_with(tmp_path: Path) -> No
     assert replace(taken.method, freeze_encoder=False) == scratch.method
     assert (taken.data, taken.training, taken.planning) == (scratch.data, scratch.training, scratch.planning)
     assert taken.method.action_high == pytest.approx((2.8, 2.8))
+
+
+def test_an_ablation_trains_what_differs_and_plans_otherwise_with_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark = script("benchmarks/ablation.py")
+    recipe = benchmark.method(still_dim=4)(benchmark.learned(by="paths")(tiny_world()))
+    monkeypatch.setattr(benchmark, "base", lambda steps: recipe)
+    rows = ["white noise", "gaps instead of paths", "half as many still numbers"]
+    monkeypatch.setitem(benchmark.PLANNED, rows[1], benchmark.learned(by="gaps"))
+    monkeypatch.setitem(benchmark.TRAINED, rows[2], benchmark.method(still_dim=2))
+    given = benchmark.arguments(["--rows", *rows, "--episodes", "2", "--out", str(tmp_path)])
+    table = benchmark.report(given)
+    assert [row["row"] for row in table] == ["all", *rows]
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"all", "half-as-many-still-numbers"}
+    assert {path.name for path in (tmp_path / "costs").iterdir()} == {"gaps-instead-of-paths"}
+    assert table[0]["more"].value == 0.0

@@ -46,6 +46,11 @@ def keep_cost(z: Float[Tensor, "k t *n d"], recipe: WorldRecipe, run: Run) -> No
         save_model(run.file(_FOLDER), {"distance": asdict(distance.config)}, distance.state_dict())
 
 
+def has_cost(run: Run) -> bool:
+    """Return whether a learned cost is kept in a run."""
+    return run.file(_FOLDER).exists()
+
+
 def read_cost(planning: Planning, run: Run, device: torch.device | str = "cpu") -> Cost:
     """Return the cost by which a run plans: the learned one, if there is one, and the latent distance.
 
@@ -55,7 +60,7 @@ def read_cost(planning: Planning, run: Run, device: torch.device | str = "cpu") 
     distance = LatentDistance(over="mean", root=planning.distance_root)
     if planning.learned.num_steps == 0:
         return distance
-    if not run.file(_FOLDER).exists():
+    if not has_cost(run):
         raise UserError(f"{run.path} has no learned cost yet; it is learned when training ends, so train it first.")
     description, weights = read_model(run.file(_FOLDER))
     told: ReachabilityHead | TemporalDistance = (
