@@ -24,6 +24,7 @@ from torch import Tensor
 
 from jepakit.evaluation.episodes import play, success
 from jepakit.evaluation.intervals import bootstrap
+from jepakit.evaluation.paired_shares import paired_shares
 from jepakit.evaluation.reaching import RandomPolicy
 from jepakit.methods import EBJEPAWorldConfig
 from jepakit.nn.framenet import FrameNetConfig
@@ -198,7 +199,7 @@ def record_of(arms: list[Arm]) -> dict[str, Any]:
     told = []
     for arm in arms:
         ends, comes = torch.cat(arm.ends), torch.cat(arm.comes)
-        gain = bootstrap(torch.cat(arms[0].ends).double() - ends.double()) if arm is not arms[0] else None
+        gain = paired_shares(torch.cat(arms[0].ends), ends) if arm is not arms[0] else None
         sooner = bootstrap(comes.double() - torch.cat(arms[0].comes).double()) if arm is not arms[0] else None
         told.append(
             {

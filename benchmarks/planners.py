@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jepakit.evaluation.intervals import bootstrap
 from jepakit.evaluation.manifest import read_manifest
+from jepakit.evaluation.paired_shares import paired_shares
 from jepakit.evaluation.reaching import RandomPolicy, ReachingArm, play_arm
 from jepakit.hub import load
 from jepakit.nn.policy import GoalPolicyConfig
@@ -93,8 +93,8 @@ def report(args: argparse.Namespace) -> dict[str, Any]:
 
         arms[name] = arm(name, world, ids, act_for, args.steps, num_decisions)
         told[name] = arms[name].to_json()
-        against = arms[name].reached[:, -1].double() - arms["cem"].reached[:, -1].double()
-        told[name]["against_cem"] = asdict(bootstrap(against)) if name != "cem" else None
+        against = paired_shares(arms[name].reached[:, -1], arms["cem"].reached[:, -1])
+        told[name]["against_cem"] = asdict(against) if name != "cem" else None
         print(line(told[name]), flush=True)
     low, high = (torch.from_numpy(edge).float() for edge in (method.action_space.low, method.action_space.high))
     floor = arm(

@@ -32,6 +32,12 @@ def test_gains_are_paired_over_episodes() -> None:
     assert (record["kind"], record["format"], record["protocol"]["split"]) == ("world", 1, "dev")
 
 
+def test_a_gain_of_few_episodes_that_all_agree_is_not_certain() -> None:
+    record = reaching_record({"split": "dev"}, [arm("jepa", "x", "x", "x"), arm("floor", ".", ".", ".")])
+    (gain,) = record["gains"]
+    assert gain["value"] == 1.0 and gain["low"] < 0.5
+
+
 def test_parts_are_joined_in_order() -> None:
     whole = arm("jepa", "x").joined([arm("jepa", "."), arm("jepa", "x", seconds=2.0)])
     assert whole.reached[:, 0].tolist() == [True, False, True]

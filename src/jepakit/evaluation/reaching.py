@@ -20,7 +20,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from jepakit.evaluation.episodes import Act, Played, play, success
-from jepakit.evaluation.intervals import LEVEL, bootstrap
+from jepakit.evaluation.intervals import LEVEL
+from jepakit.evaluation.paired_shares import paired_shares
 from jepakit.random import Stream
 
 
@@ -124,7 +125,7 @@ def reaching_record(protocol: Mapping[str, Any], arms: list[ReachingArm]) -> dic
     """Return the document of these arms; the first is compared with each of the others."""
     first, gains = arms[0], []
     for other in arms[1:]:
-        interval = bootstrap(first.reached[:, -1].double() - other.reached[:, -1].double())
+        interval = paired_shares(first.reached[:, -1], other.reached[:, -1])
         gains.append({"arm": first.name, "against": other.name} | asdict(interval))
     return {
         "format": 1,
