@@ -175,9 +175,9 @@ def test_the_picture_is_the_shape_and_the_disc_where_they_are() -> None:
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     points = torch.stack((x, y), dim=-1).view(-1, 2)
     whole = Contact.between(points, state.object.expand(4096, 2), state.angle.expand(4096)).gap + AGENT_RADIUS
-    gray, disc = picture[0].view(-1) == 190, picture[2].view(-1) == 255
-    assert bool(gray[whole < -0.6].all())
-    assert not bool(gray[whole > 0.6].any())
+    red, disc = picture[0].view(-1) == 230, picture[2].view(-1) == 255
+    assert bool(red[whole < -0.6].all())
+    assert not bool(red[whole > 0.6].any())
     far = (points - state.agent).norm(dim=1)
     assert bool(disc[far < 2.4].all())
     assert not bool(disc[far > 3.6].any())

@@ -180,6 +180,14 @@ def test_a_t_moves_the_same_way_with_nothing_near_it() -> None:
     assert torch.equal(still, still[:, :1].expand_as(still)), "where the disc is now it pushes nothing"
 
 
+def test_pictures_change_by_as_much_whether_or_not_the_disc_is_at_the_t() -> None:
+    pairs = made("PushDisc", "untouched")
+    lawful, unlawful = (
+        clip.frames.float().diff(dim=1).square().sum(dim=(2, 3, 4)) for clip in (pairs.lawful, pairs.unlawful)
+    )
+    torch.testing.assert_close(lawful, unlawful, rtol=1e-3, atol=0.0)
+
+
 @pytest.mark.parametrize("kind", ["elsewhere", "back", "untimely"])
 def test_a_ball_is_the_same_until_it_is_hidden_and_then_comes_out_otherwise(kind: str) -> None:
     pairs = made("BouncingBalls", kind)

@@ -150,7 +150,7 @@ class PushDisc:
         return {"agent": state.agent, "object": state.object, "angle": angle}
 
     def render(self, state: PushDiscState) -> UInt8[Tensor, "b 3 h w"]:
-        """Draw the T in light gray and the disc in blue, on black."""
+        """Draw the T in red and the disc in blue, on black: in other channels, so that neither ever hides the other."""
         size = self.image_size
         frames = torch.zeros(len(state), 3, size, size, dtype=torch.uint8, device=state.agent.device)
         for part in parts(len(state), size):
@@ -165,10 +165,10 @@ class PushDisc:
             for bar in BARS.to(state.agent.device)
         ]
         cover = torch.maximum(*(capsule(pixels, begin, end, HALF_WIDTH * scale) for begin, end in ends))
-        paint(frames, pixels, cover, (190, 190, 190))
+        paint(frames[:, :1], pixels, cover, (230,))
         middle = state.agent * scale - 0.5
         pixels = window(middle, AGENT_RADIUS * scale + 0.5, size)
-        paint(frames, pixels, disc(pixels, middle, AGENT_RADIUS * scale), (70, 120, 255))
+        paint(frames[:, 1:], pixels, disc(pixels, middle, AGENT_RADIUS * scale), (150, 255))
 
 
 def _with_agent(place: Float[Tensor, "b 2"], angle: Float[Tensor, " b"], u: Float[Tensor, "b draws"]) -> PushDiscState:

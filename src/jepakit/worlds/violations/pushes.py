@@ -1,7 +1,8 @@
 """Make pairs of PushDisc in which the T moves the same way: pushed by the disc, or with the disc away from it.
 
 T and actions are the same in both clips, and the disc makes the same moves, but in the unlawful one all of them
-somewhere else: nothing touches the T.
+somewhere else: nothing touches the T. The path is shifted by whole pixels, and what one thing leaves is not what another
+covers, so pictures change by as much from frame to frame as in the lawful one.
 """
 
 from dataclasses import replace
@@ -63,11 +64,15 @@ def first_push(made: Trajectories, frame_skip: int) -> tuple[Int[Tensor, " b"], 
 def shift_away(
     setting: Setting, made: Trajectories, ids: Int[Tensor, " b"]
 ) -> tuple[Float[Tensor, "b 2"], Bool[Tensor, " b"]]:
-    """Draw how far to shift a disc's whole path so that it never comes near its T, and say whether there is a way."""
+    """Draw how far to shift a disc's whole path so that it never comes near its T, and say whether there is a way.
+
+    Shifts are of whole pixels of a picture.
+    """
     u = Stream(setting.world.seed, "violations/away").uniform(0, ids, 2 * _NUM_TRIES).unflatten(1, (_NUM_TRIES, 2))
     agent = made.of(made.states.agent)
     low, high = AGENT_RADIUS - agent.amin(dim=1), SIDE - AGENT_RADIUS - agent.amax(dim=1)
-    shifts = low[:, None] + u * (high - low)[:, None]
+    scale = setting.world.image_size / SIDE
+    shifts = ((low[:, None] + u * (high - low)[:, None]) * scale).trunc() / scale  # towards 0, which is within
     moved = agent[:, None] + shifts[:, :, None]
     shape = moved.shape[:3]
     pose = (made.of(part)[:, None].expand(shape + part.shape[1:]) for part in (made.states.object, made.states.angle))
