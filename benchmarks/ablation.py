@@ -3,12 +3,12 @@
     python benchmarks/ablation.py                     # every row, development manifest
     python benchmarks/ablation.py --rows all GRU      # some of them
 
-A row is `two-rooms-random` at a sixth of its length, its cost learned from a third of the trajectories by a third of the
-updates, but for one part. Rows of the first table are trained each for itself; those of the second plan otherwise with
-what the first row learned. All play the same development episodes; beside each share stands how much it differs from
-the first row on them (paired), and the seconds of training, refining and learning the cost (those of the first row,
-where nothing was trained). One seed: a difference within its interval says nothing, and choices made here are confirmed
-elsewhere (`benchmarks/two_rooms.py --final`). A rerun computes what is missing.
+A row is `two-rooms-random` at a sixth of its length, its cost learned from a third of the trajectories by a third of
+the updates, but for one part. Rows of the first table are trained each for itself; those of the second plan otherwise
+with what the first row learned. All play the same development episodes; beside each share stands how much it differs
+from the first row on them (paired), and the seconds of training, refining and learning the cost (those of the first
+row, where nothing was trained). One seed: a difference within its interval says nothing, and choices made here are
+confirmed elsewhere (`benchmarks/two_rooms.py --final`). A rerun computes what is missing.
 """
 
 import argparse

@@ -3,8 +3,9 @@
     python benchmarks/hierarchy.py --episodes 100
     python benchmarks/hierarchy.py --choose     # on the episodes on which settings are chosen
 
-A world model of one maze without loops is trained from pixels and roaming (the same command again goes on), then the
-coarse level. Episodes of 96 steps are other tasks in that maze, between cells 11 to 18 cells of walking apart. All arms
+The recipe `point-maze` is trained: a world model of one maze without loops, from pixels and roaming (the same command
+again goes on), then its cost and the coarse level. Episodes of 192 steps are other tasks in that maze, between cells 18
+to 30 cells of walking apart. All arms
 have the same fine model and the same cost (learned, and distance) and plan anew as often; every flat arm is given as
 many candidates as make a decision of it cost what a hierarchical one costs. That is measured before, and again while
 episodes are played: arms take turns, batch by batch, so that load from elsewhere meets all alike. Seconds are those of
@@ -17,7 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -26,81 +27,18 @@ from jepakit.evaluation.episodes import play, success
 from jepakit.evaluation.intervals import bootstrap
 from jepakit.evaluation.paired_shares import paired_shares
 from jepakit.evaluation.reaching import RandomPolicy
-from jepakit.methods import EBJEPAWorldConfig
-from jepakit.nn.framenet import FrameNetConfig
-from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
 from jepakit.planning import CEM, Control, Hierarchical
 from jepakit.planning.control import Planner
+from jepakit.recipes import find_recipe
 from jepakit.recipes.coarse import learn_coarse_level, read_coarse_level
-from jepakit.recipes.config import CoarsePlanning, CostLearning, Planning, WorldData, WorldRecipe
+from jepakit.recipes.config import Planning, WorldRecipe
 from jepakit.recipes.feeds import learning_world
 from jepakit.recipes.pipeline import train
 from jepakit.recipes.reaching import learn_cost, planner_of, read_cost
 from jepakit.storage import Run
-from jepakit.training import TrainingConfig
-from jepakit.views import Preprocess
-from jepakit.worlds import PointMaze2D, Roaming
 
 FIRST = {"choose": 10_000, "report": 20_000}
 """First ids of the episodes: those on which settings are chosen, and those that are reported."""
-
-WAYS = (11, 18)
-"""Cells to walk from start to goal."""
-
-
-SEED = 34
-"""Of the run, and so of its maze: one with long ways, up to 18 cells, picked for them among 60."""
-
-
-def maze(num_steps: int = 600) -> WorldRecipe:
-    """Return what is trained: as `two-rooms-fixed`, in one maze of 5 x 5 cells, with subgoals."""
-    return WorldRecipe(
-        recipe="one-maze",
-        method=EBJEPAWorldConfig(
-            encoder=FrameNetConfig(image_size=40, in_channels=3, width=32, dim=64),
-            preprocess=Preprocess(image_size=40, mean=(0.005, 0.063, 0.005), std=(0.061, 0.093, 0.061)),
-            dynamics=ResidualDynamicsConfig(),
-            action_low=(-1.0, -1.0),
-            action_high=(1.0, 1.0),
-            frame_skip=4,
-            rollout_steps=4,
-            variance_weight=8.0,
-            covariance_weight=4.0,
-            slowness_weight=6.0,
-            inverse_weight=5.0,
-            inverse_gaps=(1, 4),
-        ),
-        data=WorldData(
-            world=PointMaze2D(
-                size=5, num_layouts=1, loops=0.0, force=0.15, damping=0.5, image_size=40, trail=True, path_lengths=WAYS
-            ),
-            behaviour=Roaming(persistence=0.95),
-        ),
-        training=TrainingConfig(
-            num_steps=num_steps,
-            batch_size=64,
-            learning_rate=3e-3,
-            warmup_steps=min(50, num_steps),
-            weight_decay=1e-5,
-            clip_norm=2.0,
-            precision="fp32",
-            log_every=50,
-            health_every=0,
-        ),
-        planning=Planning(
-            horizon=6,
-            num_samples=48,
-            num_elites=6,
-            num_iterations=3,
-            distance_weight=2.0,
-            learned=CostLearning(num_trajectories=800, num_steps=1000),
-            coarse=CoarsePlanning(
-                num_trajectories=500, num_steps=1000, num_samples=48, num_elites=6, num_iterations=3, ahead=2
-            ),
-            num_steps=96,
-        ),
-        seed=SEED,
-    )
 
 
 @dataclass
@@ -229,7 +167,7 @@ def show(record: dict[str, Any]) -> None:
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """Return what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, default=Path("runs/one-maze"))
+    parser.add_argument("--run", type=Path, default=Path("runs/point-maze"))
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--at-once", type=int, default=25)
     parser.add_argument("--horizons", type=int, nargs="+", default=[6, 12, 24], help="of the flat arms")
@@ -250,7 +188,7 @@ def learned(recipe: WorldRecipe, folder: Path) -> tuple[Any, Any, Any]:
 def main(given: list[str] | None = None, recipe: WorldRecipe | None = None) -> dict[str, Any]:
     """Train, play and tell."""
     args = arguments(given)
-    recipe = maze() if recipe is None else recipe
+    recipe = cast(WorldRecipe, find_recipe("point-maze")()) if recipe is None else recipe
     method, cost, coarse = learned(recipe, args.run)
     planning, world = recipe.planning, learning_world(recipe)
     first = FIRST["choose" if args.choose else "report"]

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scripts import script
 
 from jepakit.planning import CEM
+from jepakit.recipes import find_recipe
 from jepakit.recipes.config import CoarsePlanning, CostLearning
 
 
@@ -20,12 +22,12 @@ def test_flat_search_gets_the_time_that_a_hierarchical_one_takes() -> None:
 
 def test_a_maze_is_learned_and_planned_through_with_and_without_subgoals(tmp_path: Path) -> None:
     hierarchy = script("benchmarks/hierarchy.py")
-    recipe = hierarchy.maze(num_steps=2)
+    recipe: Any = find_recipe("point-maze")()
     search = {"horizon": 3, "num_samples": 6, "num_elites": 2, "num_iterations": 1, "num_steps": 16}
     few = CostLearning(num_trajectories=4, num_frames=14, num_steps=2, hidden_dim=8)
     coarse = CoarsePlanning(num_trajectories=4, num_frames=14, num_steps=2, horizon=2, num_samples=6, num_elites=2)
     planning = replace(recipe.planning, learned=few, coarse=coarse, **search)
-    training = replace(recipe.training, batch_size=4)
+    training = replace(recipe.training, num_steps=2, warmup_steps=0, batch_size=4)
     recipe = replace(recipe, planning=planning, training=training, data=replace(recipe.data, num_health=24))
     told = hierarchy.main(["--run", str(tmp_path), "--episodes", "3", "--at-once", "2", "--horizons", "4"], recipe)
     names = [arm["arm"].split(",")[0] for arm in told["arms"]]
