@@ -30,7 +30,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from jepakit.evaluation.imagination import drift, imagine, read_factors
-from jepakit.evaluation.manifest import read_manifest
+from jepakit.evaluation.manifest import find_manifest
 from jepakit.evaluation.probed_world import Learned
 from jepakit.evaluation.reaching import play_arm
 from jepakit.hub import load
@@ -118,7 +118,7 @@ def as_it_was(args: argparse.Namespace) -> dict[str, Any]:
 @torch.no_grad()
 def measured(method: Any, recipe: WorldRecipe, cost: Cost, args: argparse.Namespace) -> dict[str, Any]:
     """Return how often goals are reached, and what probes read of z and z_hat."""
-    _, manifest = read_manifest(TwoRooms(), "dev")
+    _, manifest = find_manifest(TwoRooms(), "dev")
     plain, start, goal, ids = manifest.tasks(TwoRooms(), args.episodes)
     world = Turned(seed=plain.seed)
     act = control_of(recipe.planning, method, cost, world.render(goal), ids)

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jepakit.evaluation.manifest import read_manifest
+from jepakit.evaluation.manifest import find_manifest
 from jepakit.evaluation.paired_shares import paired_shares
 from jepakit.evaluation.reaching import RandomPolicy, ReachingArm, play_arm
 from jepakit.hub import load
@@ -79,7 +79,7 @@ def report(args: argparse.Namespace) -> dict[str, Any]:
     run = Run(Path(args.run))
     recipe = config_from_dict(WorldRecipe, run.config())
     method = load(args.run).method
-    world, _, _, ids = read_manifest(recipe.data.world, "dev")[1].tasks(recipe.data.world, args.episodes)
+    world, _, _, ids = find_manifest(recipe.data.world, "dev")[1].tasks(recipe.data.world, args.episodes)
     begin = time.perf_counter()
     policy = policy_of(method, recipe, args.policy_steps)
     told: dict[str, Any] = {"policy_seconds": round(time.perf_counter() - begin, 1)}

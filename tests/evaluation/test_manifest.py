@@ -7,7 +7,7 @@ import torch
 from gymnasium.spaces import Box
 from scripts import script
 
-from jepakit.evaluation.manifest import Manifest, digest_of, evaluated, make_manifest, read_manifest, solved_idly
+from jepakit.evaluation.manifest import DRAWN, Manifest, digest_of, evaluated, find_manifest, make_manifest, solved_idly
 from jepakit.types import UserError
 from jepakit.worlds import Distracted, PointMaze2D, TwoRooms
 
@@ -18,7 +18,7 @@ MANIFESTS = script("tools/manifests.py")
 @pytest.mark.parametrize(("split", "num"), [("dev", 200), ("test", 500)])
 def test_committed_manifests_are_what_the_world_draws(name: str, split: str, num: int) -> None:
     given = MANIFESTS.WORLDS[name]
-    found, manifest = read_manifest(given, split)
+    found, manifest = find_manifest(given, split)
     assert found == f"{name}-{split}"
     world, start, goal, ids = manifest.tasks(replace(given, seed=9))
     assert len(ids) == len(set(ids.tolist())) == num
@@ -28,7 +28,7 @@ def test_committed_manifests_are_what_the_world_draws(name: str, split: str, num
 
 
 def test_mazes_are_evaluated_in_layouts_that_no_training_can_see() -> None:
-    world, start, _, _ = read_manifest(PointMaze2D(), "dev")[1].tasks(PointMaze2D())
+    world, start, _, _ = find_manifest(PointMaze2D(), "dev")[1].tasks(PointMaze2D())
     assert world.split == "held-out"
     learnt = PointMaze2D()
     trained_on = learnt.mazes(start.position.device).closed[: learnt.num_layouts]
@@ -40,7 +40,7 @@ def test_mazes_are_evaluated_in_layouts_that_no_training_can_see() -> None:
 @pytest.mark.parametrize("kind", ["noise", "texture"])
 def test_before_a_background_starts_and_goals_are_those_of_the_world_without(kind: str) -> None:
     given = Distracted(TwoRooms(), kind, seed=4)
-    name, manifest = read_manifest(given, "test")
+    name, manifest = find_manifest(given, "test")
     assert name == "two-rooms-fixed-test"
     world, start, goal, _ = manifest.tasks(given, 20)
     plain = manifest.tasks(TwoRooms(), 20)
@@ -54,13 +54,13 @@ def test_before_a_background_starts_and_goals_are_those_of_the_world_without(kin
 
 
 def test_choices_and_results_are_made_on_other_episodes() -> None:
-    dev, test = (read_manifest(TwoRooms("random"), split)[1].tasks(TwoRooms("random")) for split in ("dev", "test"))
+    dev, test = (find_manifest(TwoRooms("random"), split)[1].tasks(TwoRooms("random")) for split in ("dev", "test"))
     assert dev[0].seed != test[0].seed
     assert not torch.equal(dev[1].position, test[1].position[:200])
 
 
 def test_few_are_the_first_of_all() -> None:
-    manifest = read_manifest(TwoRooms(), "dev")[1]
+    manifest = find_manifest(TwoRooms(), "dev")[1]
     few, every = manifest.tasks(TwoRooms(), 3), manifest.tasks(TwoRooms())
     assert torch.equal(few[1].position, every[1].position[:3])
     for wrong in (0, 201):
@@ -76,11 +76,26 @@ def test_a_world_that_draws_otherwise_than_it_did_is_noticed() -> None:
         manifest.tasks(TwoRooms("fixed"))
 
 
-def test_an_unknown_world_or_split_is_refused() -> None:
-    with pytest.raises(UserError, match="no committed dev manifest"):
-        read_manifest(PointMaze2D(size=4), "dev")
+def test_a_world_with_settings_of_its_own_gets_a_manifest_that_is_drawn() -> None:
+    given = PointMaze2D(size=4, path_lengths=(2, 6), seed=3)
+    (name, dev), (_, test) = (find_manifest(given, split) for split in ("dev", "test"))
+    assert name == DRAWN
+    world, start, goal, ids = dev.tasks(given)
+    assert (len(ids), len(test.ids)) == (200, 500)
+    assert (world.split, world.seed) == ("held-out", 101)
+    assert not solved_idly(world, start, goal).any()
+
+
+def test_a_single_maze_is_evaluated_in_itself_by_other_episodes_for_choices_and_results() -> None:
+    given = PointMaze2D(size=4, num_layouts=1, path_lengths=(2, 4), seed=7)
+    dev, test = (find_manifest(given, split)[1].tasks(given) for split in ("dev", "test"))
+    assert dev[0] == test[0] == given
+    assert set(dev[3].tolist()).isdisjoint(test[3].tolist())
+
+
+def test_an_unknown_split_is_refused() -> None:
     with pytest.raises(UserError, match="dev and test"):
-        read_manifest(TwoRooms(), "train")
+        find_manifest(TwoRooms(), "train")
 
 
 def test_a_digest_changes_with_the_states_and_not_with_noise_below_a_thousandth() -> None:

@@ -83,8 +83,7 @@ def evaluate_reaching(
             `two-rooms-fixed-random-encoder`.
 
     Raises:
-        UserError: A run has no checkpoint, there is no manifest for its world, or the floor plans otherwise or
-            elsewhere.
+        UserError: A run has no checkpoint, or the floor plans otherwise or elsewhere.
     """
     refuse_shipped(run)
     directory = Run(run)

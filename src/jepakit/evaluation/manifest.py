@@ -2,8 +2,9 @@
 
 A manifest names a world, a seed and episode ids, and keeps a digest of the starts and goals that these draw, so that a
 change in a world's draws cannot pass unnoticed. Episodes that begin at their goal, or come to it if nothing is done,
-were left out when it was written. Mazes are evaluated in layouts that are held out. A world before a background has the
-manifest of the world without: the same starts and goals, and behind them what its own draws say.
+were left out when it was written. Mazes are evaluated in layouts that are held out, but for the world of a single maze.
+A world before a background has the manifest of the world without: the same starts and goals, and behind them what its
+own draws say. For worlds with settings of their own a manifest is drawn when it is needed, by the same rules.
 """
 
 import hashlib
@@ -26,7 +27,12 @@ SEEDS = {"dev": 101, "test": 202}
 """Of the worlds' draws; runs have small seeds."""
 
 NUM_EPISODES = {"dev": 200, "test": 500}
+DRAWN = "drawn"
+"""Name of a manifest that is not committed."""
+
 _IDLE_STEPS = 20
+_FIRST = {"dev": 0, "test": 1 << 20}
+"""First ids of manifests that are drawn; committed ones differ by their seeds."""
 
 
 @dataclass(frozen=True)
@@ -84,21 +90,27 @@ def solved_idly(world: Any, start: Any, goal: Any) -> Bool[Tensor, " b"]:
 
 
 def evaluated(world: Any, seed: int) -> Any:
-    """Return the world of evaluated episodes: with another seed and, of mazes, layouts that no training has seen."""
+    """Return the world of evaluated episodes: with another seed and, of mazes, layouts that no training has seen.
+
+    A single maze stays what it is, since there is nothing in it from which to know another.
+    """
     if isinstance(world, Distracted):
         return replace(world, world=evaluated(world.world, seed), seed=seed)
+    if isinstance(world, PointMaze2D) and world.num_layouts == 1:
+        return world
     return replace(world, seed=seed, **({"split": "held-out"} if isinstance(world, PointMaze2D) else {}))
 
 
-def read_manifest(world: Any, split: str) -> tuple[str, Manifest]:
-    """Return the name and the content of the committed manifest of a world.
+def find_manifest(world: Any, split: str) -> tuple[str, Manifest]:
+    """Return the name and the content of the manifest of a world: the committed one, or one that is `DRAWN` now.
 
     Args:
-        world: Its settings; the seed does not matter, nor do its background and which mazes it draws from.
+        world: Its settings; the seed does not matter, but for a single maze, nor do its background and which mazes it
+            draws from.
         split: `dev` for choices, `test` for results.
 
     Raises:
-        UserError: There is none for such a world, or no such split.
+        UserError: There is no such split.
     """
     if split not in SPLITS:
         raise UserError(f"Manifests are of the splits {' and '.join(SPLITS)}, not {split!r}.")
@@ -110,7 +122,7 @@ def read_manifest(world: Any, split: str) -> tuple[str, Manifest]:
                 found = read_object(path)
             if _settings(found["world"]) == wanted:
                 return file.name.removesuffix(".json"), Manifest(found["world"], tuple(found["ids"]), found["digest"])
-    raise UserError(f"There is no committed {split} manifest for {world}; make one with evaluation.make_manifest.")
+    return DRAWN, make_manifest(beneath(evaluated(world, SEEDS[split])), NUM_EPISODES[split], _FIRST[split])
 
 
 def _settings(world: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from jepakit.evaluation.diagnosis import Case, diagnose
-from jepakit.evaluation.manifest import read_manifest
+from jepakit.evaluation.manifest import find_manifest
 from jepakit.planning.control import Control
 from jepakit.planning.plan import Cost
 from jepakit.recipes.config import WorldRecipe
@@ -34,7 +34,7 @@ def diagnose_world(method: Any, recipe: WorldRecipe, cost: Cost, num_episodes: i
         UserError: The world cannot tell how far a goal is by the way that is left.
     """
     planning = replace(recipe.planning, **_SEARCH)  # type: ignore[arg-type]
-    world, _, _, ids = read_manifest(recipe.data.world, "dev")[1].tasks(recipe.data.world, num_episodes)
+    world, _, _, ids = find_manifest(learning_world(recipe), "dev")[1].tasks(learning_world(recipe), num_episodes)
     if not hasattr(world, "way"):
         raise UserError(
             f"{type(world).__name__} does not tell the way that is left to a goal, so no true cost is known."

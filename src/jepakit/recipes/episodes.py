@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from jepakit.evaluation.manifest import evaluated, make_manifest, read_manifest
+from jepakit.evaluation.manifest import DRAWN, evaluated, find_manifest, make_manifest
 from jepakit.evaluation.reaching import RandomPolicy, ReachingArm, play_arm, reaching_record
 from jepakit.planning.plan import Cost, WorldModel
 from jepakit.recipes.config import Planning, WorldRecipe
@@ -22,6 +22,8 @@ from jepakit.worlds.distracted import beneath
 
 _AT_ONCE = 50
 """Episodes that are planned for together: more fill memory, fewer leave the machine idle."""
+
+_COMMITTED, _DRAWN = "those of a committed manifest", "drawn for a world of which no manifest is committed"
 
 
 @dataclass(frozen=True)
@@ -80,18 +82,19 @@ def evaluate_world(
         coarse: The model of its coarse level, where the recipe asks for one.
 
     Raises:
-        UserError: There is no manifest for this world, it has fewer episodes, or the floor plans otherwise or
-            elsewhere.
+        UserError: The manifest has fewer episodes, or the floor plans otherwise or elsewhere.
     """
     begin, planning = time.perf_counter(), recipe.planning
-    name, manifest = read_manifest(recipe.data.world, split)
-    world, start, goal, ids = manifest.tasks(recipe.data.world, num_episodes)
+    name, manifest = find_manifest(learning_world(recipe), split)
+    world, start, goal, ids = manifest.tasks(learning_world(recipe), num_episodes)
     arms = [
         _model_arm("jepa", method, planning, cost, world, ids, coarse),
         *([] if floor is None else [_learned_floor(floor, recipe, world, ids)]),
         *_floors(method, planning, world, start, goal, ids),
     ]
-    protocol = {"split": split, "manifest": name} | _protocol(planning, world, ids, "those of a committed manifest")
+    protocol = {"split": split, "manifest": name} | _protocol(
+        planning, world, ids, _DRAWN if name == DRAWN else _COMMITTED
+    )
     seconds = round(time.perf_counter() - begin, 1)
     record = reaching_record(protocol, arms) | dict(which) | {"seconds": seconds}
     return Reaching(record, world, ids, arms[0].reached[:, -1])
@@ -113,7 +116,7 @@ def evaluate_unseen(
         What was found, and which episodes a random policy ended at their goals.
     """
     begin, planning = time.perf_counter(), recipe.planning
-    world = evaluated(recipe.data.world, recipe.seed)
+    world = evaluated(learning_world(recipe), recipe.seed)
     ids = torch.tensor(make_manifest(world, num_episodes).ids)
     ours = _model_arm("jepa", method, planning, cost, world, ids)
     start, goal = world.task(ids)
