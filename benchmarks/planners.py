@@ -6,7 +6,7 @@
 One model, one cost (the run's own: the steps to go learned from time, and latent distance), one horizon, the episodes
 of the development manifest; each planner with the settings below, none of which was chosen on these episodes. The
 policy is learned from the same held-out trajectories as the cost. Success is counted after the last step, `comes` if
-the goal was ever reached; intervals are Wilson's, paired differences from `cem` are bootstrapped. Seconds are those of
+the goal was ever reached; intervals are Wilson's, of paired differences from `cem` Newcombe's. Seconds are those of
 this machine, 50 episodes planned for at once. One line of JSON ends it; `--out` keeps it too.
 """
 

@@ -255,14 +255,21 @@ def test_an_ablation_trains_what_differs_and_plans_otherwise_with_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     benchmark = script("benchmarks/ablation.py")
-    recipe = benchmark.method(still_dim=4)(benchmark.learned(by="paths")(tiny_world()))
-    monkeypatch.setattr(benchmark, "base", lambda steps: recipe)
-    rows = ["white noise", "gaps instead of paths", "half as many still numbers"]
-    monkeypatch.setitem(benchmark.PLANNED, rows[1], benchmark.learned(by="gaps"))
-    monkeypatch.setitem(benchmark.TRAINED, rows[2], benchmark.method(still_dim=2))
-    given = benchmark.arguments(["--rows", *rows, "--episodes", "2", "--out", str(tmp_path)])
+    monkeypatch.setattr(benchmark, "find_recipe", lambda name: tiny_world)
+    rows = ["one step ahead", "white noise", "learned cost of paths"]
+    given = benchmark.arguments(["--rows", *reversed(rows), "--episodes", "2", "--out", str(tmp_path)])
     table = benchmark.report(given)
     assert [row["row"] for row in table] == ["all", *rows]
-    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"all", "half-as-many-still-numbers"}
-    assert {path.name for path in (tmp_path / "costs").iterdir()} == {"gaps-instead-of-paths"}
     assert table[0]["more"].value == 0.0
+    assert {path.name for path in (tmp_path / "fixed" / "runs").iterdir()} == {"all", "one-step-ahead"}
+    assert {path.name for path in (tmp_path / "fixed" / "costs").iterdir()} == {"learned-cost-of-paths"}
+    with pytest.raises(SystemExit):
+        benchmark.arguments(["--rows", "two steps ahead"])
+
+
+def test_every_row_of_an_ablation_differs_from_the_whole() -> None:
+    benchmark = script("benchmarks/ablation.py")
+    for study in benchmark.STUDIES.values():
+        whole = study.base(benchmark.find_recipe(study.recipe)())
+        for name in (*study.trained, *study.planned):
+            assert study.change(name)(whole) != whole, name
