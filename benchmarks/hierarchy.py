@@ -1,15 +1,15 @@
 """Plan through a long maze: flat search against subgoals from a coarse time scale, at equal planning time.
 
-    python benchmarks/hierarchy.py --episodes 100
+    python benchmarks/hierarchy.py --episodes 200
     python benchmarks/hierarchy.py --choose     # on the episodes on which settings are chosen
 
 The recipe `point-maze` is trained: a world model of one maze without loops, from pixels and roaming (the same command
-again goes on), then its cost and the coarse level. Episodes of 192 steps are other tasks in that maze, between cells 18
-to 30 cells of walking apart. All arms
-have the same fine model and the same cost (learned, and distance) and plan anew as often; every flat arm is given as
-many candidates as make a decision of it cost what a hierarchical one costs. That is measured before, and again while
-episodes are played: arms take turns, batch by batch, so that load from elsewhere meets all alike. Seconds are those of
-the CPU. The floor acts at random. One line of JSON ends it.
+again goes on), then its cost and a coarse level. Episodes of 192 steps are tasks in that maze, between cells 18 to 30
+cells of walking apart. All arms have the same fine model and the same cost (`--by`: steps to go learned from shortest
+ways or from time gaps, and latent distance) and plan anew as often; every flat arm is given as many candidates as make
+a decision of it cost what a hierarchical one costs. That is measured before, and again while episodes are played: arms
+take turns, batch by batch, so that load from elsewhere meets all alike. Seconds are those of the CPU. The floor acts
+at random. One line of JSON ends it.
 """
 
 import argparse
@@ -31,14 +31,21 @@ from jepakit.planning import CEM, Control, Hierarchical
 from jepakit.planning.control import Planner
 from jepakit.recipes import find_recipe
 from jepakit.recipes.coarse import learn_coarse_level, read_coarse_level
-from jepakit.recipes.config import Planning, WorldRecipe
+from jepakit.recipes.config import CoarsePlanning, Planning, WorldRecipe
 from jepakit.recipes.feeds import learning_world
-from jepakit.recipes.pipeline import train
-from jepakit.recipes.reaching import learn_cost, planner_of, read_cost
+from jepakit.recipes.preparing import prepare
+from jepakit.recipes.reaching import planner_of
 from jepakit.storage import Run
+from jepakit.training.progress import Lines
 
 FIRST = {"choose": 10_000, "report": 20_000}
 """First ids of the episodes: those on which settings are chosen, and those that are reported."""
+
+
+SUBGOALS = CoarsePlanning(
+    num_trajectories=2000, num_frames=100, num_steps=5000, num_samples=160, num_elites=20, num_iterations=5, ahead=2
+)
+"""The coarse level: the best found on the episodes for choices."""
 
 
 @dataclass
@@ -170,26 +177,35 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--run", type=Path, default=Path("runs/point-maze"))
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--at-once", type=int, default=25)
-    parser.add_argument("--horizons", type=int, nargs="+", default=[6, 12, 24], help="of the flat arms")
+    parser.add_argument("--horizons", type=int, nargs="+", default=[6, 12], help="of the flat arms")
+    parser.add_argument("--by", choices=["paths", "gaps"], default="paths", help="from what the cost is learned")
     parser.add_argument("--choose", action="store_true", help="play the episodes on which settings are chosen")
     return parser.parse_args(given)
 
 
 def learned(recipe: WorldRecipe, folder: Path) -> tuple[Any, Any, Any]:
     """Return the trained method, the cost and the coarse level of a run, learned first where they are not there yet."""
-    run, method = Run(folder), train(recipe, folder).method.eval()
-    if not run.file("cost").exists():
-        learn_cost(method, recipe, run)
+    run = Run(folder)
+    ready = prepare(recipe, run, Lines())
     if not run.file("coarse").exists():
-        learn_coarse_level(method, recipe, run)
-    return method, read_cost(recipe.planning, run), read_coarse_level(method, recipe, run)
+        learn_coarse_level(ready.method, recipe, run)
+    return ready.method, ready.cost, read_coarse_level(ready.method, recipe, run)
+
+
+def recipe_of(by: str) -> WorldRecipe:
+    """Return the recipe with a coarse level and a cost of either kind."""
+    recipe = cast(WorldRecipe, find_recipe("point-maze")())
+    planning = replace(recipe.planning, horizon=6, coarse=SUBGOALS, learned=replace(recipe.planning.learned, by=by))
+    if by == "gaps":
+        planning = replace(planning, distance_weight=2.0, distance_root=False)
+    return replace(recipe, planning=planning)
 
 
 def main(given: list[str] | None = None, recipe: WorldRecipe | None = None) -> dict[str, Any]:
     """Train, play and tell."""
     args = arguments(given)
-    recipe = cast(WorldRecipe, find_recipe("point-maze")()) if recipe is None else recipe
-    method, cost, coarse = learned(recipe, args.run)
+    recipe = recipe_of(args.by) if recipe is None else recipe
+    method, cost, coarse = learned(recipe, args.run / args.by)
     planning, world = recipe.planning, learning_world(recipe)
     first = FIRST["choose" if args.choose else "report"]
     batches = torch.arange(first, first + args.episodes).split(args.at_once)

@@ -8,7 +8,6 @@ import pytest
 from scripts import script
 
 from jepakit.planning import CEM
-from jepakit.recipes import find_recipe
 from jepakit.recipes.config import CoarsePlanning, CostLearning
 
 
@@ -22,7 +21,7 @@ def test_flat_search_gets_the_time_that_a_hierarchical_one_takes() -> None:
 
 def test_a_maze_is_learned_and_planned_through_with_and_without_subgoals(tmp_path: Path) -> None:
     hierarchy = script("benchmarks/hierarchy.py")
-    recipe: Any = find_recipe("point-maze")()
+    recipe: Any = hierarchy.recipe_of("gaps")
     search = {"horizon": 3, "num_samples": 6, "num_elites": 2, "num_iterations": 1, "num_steps": 16}
     few = CostLearning(num_trajectories=4, num_frames=14, num_steps=2, hidden_dim=8)
     coarse = CoarsePlanning(num_trajectories=4, num_frames=14, num_steps=2, horizon=2, num_samples=6, num_elites=2)
