@@ -1,4 +1,4 @@
-"""Recipes for the other embedded worlds: a maze with long ways, an arm of two links, a T that a disc pushes."""
+"""Recipes for the other embedded worlds: a maze with long ways, an arm of two links."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,7 +9,7 @@ from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
 from jepakit.recipes.config import CostLearning, Planning, WorldData, WorldRecipe
 from jepakit.training import TrainingConfig
 from jepakit.views import Preprocess
-from jepakit.worlds import PointMaze2D, PushDisc, Reacher2D, Roaming
+from jepakit.worlds import PointMaze2D, Reacher2D, Roaming
 
 
 def _recipe(
@@ -52,30 +52,24 @@ _FIXED = {"variance_weight": 8.0, "covariance_weight": 4.0, "slowness_weight": 6
 
 
 def reacher() -> WorldRecipe:
-    """Learn an arm of two links: minutes on a laptop."""
+    """Learn an arm of two links: minutes on a laptop. Nothing is in its way, so latent distance leads to the goal."""
     return _recipe(
         "reacher",
         WorldData(world=Reacher2D(), behaviour=Roaming()),
         Preprocess(image_size=64, mean=(0.0196, 0.0158, 0.0155), std=(0.1229, 0.0892, 0.102)),
-        dim=64,
-        num_steps=1000,
-        planning=Planning(horizon=6, learned=CostLearning(num_trajectories=1000), num_steps=60),
-        dynamics=ResidualDynamicsConfig(hidden_dim=256, depth=2),
-        weights=_FIXED,
-    )
-
-
-def push_disc() -> WorldRecipe:
-    """Learn to push a T with a disc, both of which the embedding has to know."""
-    return _recipe(
-        "push-disc",
-        WorldData(world=PushDisc(), behaviour=Roaming()),
-        Preprocess(image_size=64, mean=(0.0335, 0.0041, 0.007), std=(0.1639, 0.0461, 0.0784)),
         dim=128,
         num_steps=3000,
-        planning=Planning(num_steps=100),
+        planning=Planning(
+            horizon=4,
+            every=1,
+            num_elites=8,
+            num_iterations=8,
+            distance_root=True,
+            learned=CostLearning(num_steps=0),
+            num_steps=60,
+        ),
         dynamics=ResidualDynamicsConfig(hidden_dim=384, depth=3),
-        weights={},
+        weights={"variance_weight": 1.0, "covariance_weight": 0.25, "slowness_weight": 0.25, "inverse_weight": 0.5},
     )
 
 
@@ -90,7 +84,7 @@ def point_maze() -> WorldRecipe:
     )
     recipe = _recipe(
         "point-maze",
-        WorldData(world=world, behaviour=Roaming(persistence=0.95)),
+        WorldData(world=world, behaviour=Roaming(persistence=0.95, spread=1.5)),
         Preprocess(image_size=44, mean=(0.0025, 0.0587, 0.0025), std=(0.0423, 0.0736, 0.0423)),
         dim=64,
         num_steps=1000,

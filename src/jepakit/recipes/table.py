@@ -32,7 +32,6 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "swm-two-room": swm.swm_two_room,
     "point-maze": small_worlds.point_maze,
     "reacher": small_worlds.reacher,
-    "push-disc": small_worlds.push_disc,
     "cifar10-ebjepa": published.cifar10_ebjepa,
     "ijepa-vith14": published.ijepa_vith14,
     "ijepa-vitg16": published.ijepa_vitg16,
