@@ -1,7 +1,8 @@
 """Plan through a long maze: flat search against subgoals from a coarse time scale, at equal planning time.
 
-    python benchmarks/hierarchy.py --episodes 200
-    python benchmarks/hierarchy.py --choose     # on the episodes on which settings are chosen
+    OMP_NUM_THREADS=1 python benchmarks/hierarchy.py --by gaps                 # of the recipe's maze
+    OMP_NUM_THREADS=1 python benchmarks/hierarchy.py --by gaps --maze 40       # of another one
+    OMP_NUM_THREADS=1 python benchmarks/hierarchy.py --choose                  # on the episodes for choices
 
 The recipe `point-maze` is trained: a world model of one maze without loops, from pixels and roaming (the same command
 again goes on), then its cost and a coarse level. Episodes of 192 steps are tasks in that maze, between cells 18 to 30
@@ -43,7 +44,13 @@ FIRST = {"choose": 10_000, "report": 20_000}
 
 
 SUBGOALS = CoarsePlanning(
-    num_trajectories=2000, num_frames=100, num_steps=5000, num_samples=160, num_elites=20, num_iterations=5, ahead=2
+    num_blocks=8,
+    num_trajectories=2000,
+    num_frames=100,
+    num_steps=3000,
+    num_samples=96,
+    num_elites=12,
+    num_iterations=4,
 )
 """The coarse level: the best found on the episodes for choices."""
 
@@ -177,7 +184,8 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--run", type=Path, default=Path("runs/point-maze"))
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--at-once", type=int, default=25)
-    parser.add_argument("--horizons", type=int, nargs="+", default=[6, 12], help="of the flat arms")
+    parser.add_argument("--horizons", type=int, nargs="+", default=[6, 12, 24], help="of the flat arms")
+    parser.add_argument("--maze", type=int, default=16, help="seed of the maze, and of all else")
     parser.add_argument("--by", choices=["paths", "gaps"], default="paths", help="from what the cost is learned")
     parser.add_argument("--choose", action="store_true", help="play the episodes on which settings are chosen")
     return parser.parse_args(given)
@@ -192,20 +200,20 @@ def learned(recipe: WorldRecipe, folder: Path) -> tuple[Any, Any, Any]:
     return ready.method, ready.cost, read_coarse_level(ready.method, recipe, run)
 
 
-def recipe_of(by: str) -> WorldRecipe:
-    """Return the recipe with a coarse level and a cost of either kind."""
+def recipe_of(by: str, seed: int = 16) -> WorldRecipe:
+    """Return the recipe in a maze, with a coarse level and a cost of either kind."""
     recipe = cast(WorldRecipe, find_recipe("point-maze")())
     planning = replace(recipe.planning, horizon=6, coarse=SUBGOALS, learned=replace(recipe.planning.learned, by=by))
     if by == "gaps":
         planning = replace(planning, distance_weight=2.0, distance_root=False)
-    return replace(recipe, planning=planning)
+    return replace(recipe, planning=planning, seed=seed)
 
 
 def main(given: list[str] | None = None, recipe: WorldRecipe | None = None) -> dict[str, Any]:
     """Train, play and tell."""
     args = arguments(given)
-    recipe = recipe_of(args.by) if recipe is None else recipe
-    method, cost, coarse = learned(recipe, args.run / args.by)
+    recipe = recipe_of(args.by, args.maze) if recipe is None else recipe
+    method, cost, coarse = learned(recipe, args.run / f"{args.by}-{args.maze}")
     planning, world = recipe.planning, learning_world(recipe)
     first = FIRST["choose" if args.choose else "report"]
     batches = torch.arange(first, first + args.episodes).split(args.at_once)
