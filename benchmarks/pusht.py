@@ -5,15 +5,14 @@
 
 Needs `pip install 'jepakit[envs]'` (gym-pusht). Trajectories of a scripted, noisy behaviour (`worlds.block_pusher`) are
 collected once into `--data`, in as many processes as cores. LeWM at a laptop's size, that of the recipe `swm-two-room`,
-learns from them, once for each seed, which is one of weights and order alone (`--runs`). Start and goal are 25 steps
-apart on a held-out trajectory, 50 steps are allowed; success is disc and T together less than 20 of 512 units and the T
-less than 20 degrees from the goal, ever, or after the last step (`ends`). CEM: 300 candidates, 30 elites, 30 rounds,
-five blocks of five actions, all done before the next search; the first standard deviation is that of the data's
+and EB-JEPA learn from them, once for each seed, which is one of weights and order alone (`--runs`). Start and goal are
+25 steps apart on a held-out trajectory, 50 steps are allowed; success is disc and T together less than 20 of 512 units
+and the T less than 20 degrees from the goal, ever, or after the last step (`ends`). CEM: 300 candidates, 30 elites, 30
+rounds, five blocks of five actions, all done before the next search; the first standard deviation is that of the data's
 actions, as it is where actions are normalised. `jepakit.evaluation.push_windows` tells the filters, of which `pushed`
 is ours.
 
-On the same episodes: a random policy, doing nothing, the same training before an encoder that stays as it was drawn,
-and the trajectory's own actions, which are the ceiling. The published figures are of other weights, another size
+On the same episodes: a random policy, doing nothing, LeWM before an encoder that stays as it was drawn, and the trajectory's own actions, which are the ceiling. The published figures are of other weights, another size
 (ViT-tiny at 224 pixels, hours on a GPU), other trajectories and 50 to 300 episodes of their own. A rerun goes on
 where it stopped: with collecting, training and playing. Intervals are Wilson's, of all seeds together over episodes and
 seeds. Each line is written to `--out` as it comes.
@@ -40,7 +39,9 @@ from jepakit.evaluation.manifest import SEEDS
 from jepakit.evaluation.push_windows import FILTERS, PushWindows, chosen, push_windows
 from jepakit.evaluation.reaching import RandomPolicy, play_arm
 from jepakit.evaluation.windows import BUDGET, GAP, LATEST_START
-from jepakit.methods import LeWMConfig
+from jepakit.methods import EBJEPAWorldConfig, LeWMConfig
+from jepakit.nn.framenet import FrameNetConfig
+from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
 from jepakit.planning import CEM, LatentDistance
 from jepakit.planning.control import Control
 from jepakit.recipes.grid import run_grid
@@ -65,8 +66,8 @@ PUBLISHED = {
     "moderate": {"LeWM (CLEAR-LeWM)": 86.3, "random policy (CLEAR-LeWM)": 4.0},
     "strict": {"LeWM (CLEAR-LeWM)": 70.3, "random policy (CLEAR-LeWM)": 5.0},
 }
-ENCODERS = {"jepa": True, "random encoder": False}
-"""Whether the encoder learns."""
+METHODS = ("LeWM", "EB-JEPA", "random encoder")
+"""The last is LeWM before an encoder that stays as it was drawn."""
 
 
 def collected(name: str, seed: int, num: int, num_steps: int, args: argparse.Namespace) -> Recording:
@@ -119,27 +120,42 @@ def moved(recording: Recording) -> str:
     return f"the T moves in {shares[0]:.0%} of steps, by what counts in {shares[1]:.0%} of windows of {GAP} steps"
 
 
-def settings(args: argparse.Namespace) -> tuple[LeWMConfig, TrainingConfig]:
-    """Return the method and its training: those of `swm-two-room`, for these pictures and so many steps."""
-    recipe = swm_two_room()
+def settings(name: str, args: argparse.Namespace) -> tuple[LeWMConfig | EBJEPAWorldConfig, TrainingConfig]:
+    """Return a method and its training: LeWM of `swm-two-room`, or EB-JEPA with the weights of `two-rooms-random`."""
+    recipe, steps = swm_two_room(), args.train_steps
     assert isinstance(recipe.method, LeWMConfig)
     look = Preprocess(image_size=64, channels=3, mean=(0.97, 0.98, 0.97), std=(0.1, 0.07, 0.08))
-    method = replace(recipe.method, preprocess=look)
-    steps = args.train_steps
-    return method, replace(recipe.training, num_steps=steps, warmup_steps=min(50, steps // 5))
+    training = replace(recipe.training, num_steps=steps, warmup_steps=min(50, steps // 5), precision="bf16")
+    if name != "EB-JEPA":
+        return replace(recipe.method, preprocess=look), training
+    method = EBJEPAWorldConfig(
+        encoder=FrameNetConfig(image_size=64, in_channels=3, patch_size=4, dim=128),
+        preprocess=look,
+        dynamics=ResidualDynamicsConfig(hidden_dim=384, depth=3),
+        action_low=(-1.0, -1.0),
+        action_high=(1.0, 1.0),
+        frame_skip=recipe.method.frame_skip,
+        rollout_steps=3,
+        variance_weight=1.0,
+        covariance_weight=0.25,
+        slowness_weight=0.25,
+        inverse_weight=0.5,
+        inverse_gaps=(1, 3),
+    )
+    return method, replace(training, learning_rate=3e-3)
 
 
 def learned(name: str, seed: int, recording: Recording, held_out: Recording, args: argparse.Namespace) -> Any:
     """Return the method that learned from a recording, trained in its run directory as far as it is not."""
-    config, training = settings(args)
+    (config, training), learns = settings(name, args), name != "random encoder"
     run = Run(args.runs / f"{name.replace(' ', '-')}-seed-{seed}")
     method = config.build(seed=seed, num_steps=training.num_steps)
-    method.encoder.requires_grad_(ENCODERS[name])
+    method.encoder.requires_grad_(learns)
     seen = replace(recording, proprio=None)  # places are for evaluation alone
     clips = RecordedClips(seen, training.batch_size, 4, config.frame_skip, seed)
     some = torch.linspace(0, int(held_out.lengths.sum()) - 1, NUM_HEALTH).long()
     monitor = Monitor(method.preprocess(held_out.frames(some[:, None])[:, 0]), num_settling=training.warmup_steps)
-    what = {"recipe": "push-t", "method": config, "training": training, "seed": seed, "learns": ENCODERS[name]}
+    what = {"recipe": "push-t", "method": config, "training": training, "seed": seed, "learns": learns}
     with run.locked():
         run.claim(config_to_dict(what | {"data": {"trajectories": len(recording), "frames": len(recording.action)}}))
         Trainer(method, training, run, clips.from_step, monitor=monitor, progress=Lines()).fit().require_whole()
@@ -204,13 +220,13 @@ def report(args: argparse.Namespace) -> list[dict[str, Any]]:
         name = arm.replace(" ", "-")
         tell(run_grid({name: lambda act=act_for: played(windows, index, act)}, folder)[name], "-", arm)
     for seed in range(args.seeds):
-        for encoder in args.encoders:
-            method = learned(encoder, seed, recording, held_out, args)
+        for title in args.methods:
+            method = learned(title, seed, recording, held_out, args)
             for over in ("last", "mean"):
-                name = f"{encoder.replace(' ', '-')}-{over}-seed={seed}-{search}"
+                name = f"{title.replace(' ', '-')}-{over}-seed={seed}-{search}"
                 act_for = searching(method, over, std, args)
                 record = run_grid({name: lambda act=act_for: played(windows, index, act)}, folder, print)[name]
-                tell(record, seed, f"{encoder}, {over}")
+                tell(record, seed, f"{title}, {over}")
     return rows + together(rows, args.out)
 
 
@@ -263,7 +279,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--hold", type=int, choices=(1, GAP // 5), default=1, help="steps for which an action is held")
     parser.add_argument("--std", type=float, help="first standard deviation; that of the data's actions by default")
-    parser.add_argument("--encoders", nargs="+", choices=ENCODERS, default=list(ENCODERS))
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--data", type=Path, default=Path("runs/pusht-data"))
     parser.add_argument("--runs", type=Path, default=Path("runs/pusht"))

@@ -148,15 +148,16 @@ def small_push_t(tmp_path: Path) -> tuple[ModuleType, argparse.Namespace]:
     sizes = {"episodes": 1, "held-out": 5, "trajectories": 4, "steps": 20, "train-steps": 1, "workers": 1}
     given = [text for name, value in sizes.items() for text in (f"--{name}", str(value))]
     folders = [text for name in ("data", "runs") for text in (f"--{name}", str(tmp_path / name))]
-    search = ["--samples", "4", "--elites", "2", "--rounds", "1", "--encoders", "jepa"]
+    search = ["--samples", "4", "--elites", "2", "--rounds", "1", "--methods", "LeWM", "EB-JEPA"]
     return benchmark, benchmark.arguments([*given, *folders, *search])
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_push_t_is_collected_learned_and_played_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     benchmark, args = small_push_t(tmp_path)
-    method, training = benchmark.settings(args)
-    monkeypatch.setattr(benchmark, "settings", lambda _: (method, replace(training, batch_size=4)))
+    given = {name: benchmark.settings(name, args) for name in args.methods}
+    small = {name: (method, replace(training, batch_size=4)) for name, (method, training) in given.items()}
+    monkeypatch.setattr(benchmark, "settings", lambda name, _: small[name])
     monkeypatch.setattr(benchmark, "NUM_HEALTH", 16)
     monkeypatch.setattr(benchmark, "PART", 3)
     monkeypatch.setattr(benchmark, "PushT", lambda seed, draw_every=20: PushT(seed=seed, draw_every=draw_every))
@@ -164,7 +165,7 @@ def test_push_t_is_collected_learned_and_played_once(tmp_path: Path, monkeypatch
     rows = benchmark.report(args)
     assert [json.loads(line) for line in args.out.read_text().splitlines()] == rows
     arms = {(row["arm"], row["filter"]): row for row in rows}
-    learned = {"jepa, last", "jepa, mean"}
+    learned = {"LeWM, last", "LeWM, mean", "EB-JEPA, last", "EB-JEPA, mean"}
     assert {arm for arm, _ in arms} == learned | {"random policy", "doing nothing", "own actions"}
     assert {clean for _, clean in arms} == set(benchmark.FILTERS)
     assert set(benchmark.PUBLISHED) < set(benchmark.FILTERS)
