@@ -12,10 +12,11 @@ rounds, five blocks of five actions, all done before the next search; the first 
 actions, as it is where actions are normalised. `jepakit.evaluation.push_windows` tells the filters, of which `pushed`
 is ours.
 
-On the same episodes: a random policy, doing nothing, LeWM before an encoder that stays as it was drawn, and the trajectory's own actions, which are the ceiling. The published figures are of other weights, another size
-(ViT-tiny at 224 pixels, hours on a GPU), other trajectories and 50 to 300 episodes of their own. A rerun goes on
-where it stopped: with collecting, training and playing. Intervals are Wilson's, of all seeds together over episodes and
-seeds. Each line is written to `--out` as it comes.
+On the same episodes: a random policy, doing nothing, LeWM before an encoder that stays as it was drawn, and the
+trajectory's own actions, which are the ceiling. The published figures are of other weights, another size (ViT-tiny at
+224 pixels, hours on a GPU), other trajectories and 50 to 300 episodes of their own. A rerun goes on where it stopped:
+with collecting, training and playing. Intervals are Wilson's, of all seeds together over episodes and seeds. Each line
+is written to `--out` as it comes.
 """
 
 import argparse
