@@ -4,8 +4,8 @@
     OMP_NUM_THREADS=2 python benchmarks/pusht.py --seeds 3 --final --out pusht-final.json
 
 Needs `pip install 'jepakit[envs]'` (gym-pusht). Trajectories of a scripted, noisy behaviour (`worlds.block_pusher`) are
-collected once into `--data`, in as many processes as cores. LeWM at a laptop's size, that of the recipe `swm-two-room`,
-and EB-JEPA learn from them, once for each seed, which is one of weights and order alone (`--runs`). Start and goal are
+collected once into `--data`, in as many processes as cores. LeWM at a laptop's size, near that of `swm-two-room`, and
+EB-JEPA learn from them, once for each seed, which is one of weights and order alone (`--runs`). Start and goal are
 25 steps apart on a held-out trajectory, 50 steps are allowed; success is disc and T together less than 20 of 512 units
 and the T less than 20 degrees from the goal, ever, or after the last step (`ends`). CEM: 300 candidates, 30 elites, 30
 rounds, five blocks of five actions, all done before the next search; the first standard deviation is that of the data's
@@ -127,10 +127,11 @@ def settings(name: str, args: argparse.Namespace) -> tuple[LeWMConfig | EBJEPAWo
     assert isinstance(recipe.method, LeWMConfig)
     look = Preprocess(image_size=64, channels=3, mean=(0.97, 0.98, 0.97), std=(0.1, 0.07, 0.08))
     training = replace(recipe.training, num_steps=steps, warmup_steps=min(50, steps // 5), precision="bf16")
+    encoder = FrameNetConfig(image_size=64, in_channels=3, patch_size=4, dim=128)
     if name != "EB-JEPA":
-        return replace(recipe.method, preprocess=look), training
+        return replace(recipe.method, encoder=encoder, preprocess=look), training
     method = EBJEPAWorldConfig(
-        encoder=FrameNetConfig(image_size=64, in_channels=3, patch_size=4, dim=128),
+        encoder=encoder,
         preprocess=look,
         dynamics=ResidualDynamicsConfig(hidden_dim=384, depth=3),
         action_low=(-1.0, -1.0),
@@ -167,7 +168,8 @@ def searching(method: Any, over: str, std: float, args: argparse.Namespace) -> C
     """Return what makes a search act: towards pictures of goals, for these episodes."""
     num = GAP // args.hold
     search = {"num_samples": args.samples, "num_elites": args.elites, "num_iterations": args.rounds, "colour": 0.0}
-    planner = CEM(horizon=num, std=std, cost=LatentDistance(over=over), **search)
+    cost = LatentDistance(over=over, root=True)
+    planner = CEM(horizon=num, std=std, cost=cost, precision="bf16", **search)
     return lambda goal, ids: Control(planner, method, goal.frames, ids, every=num, hold=args.hold)
 
 
