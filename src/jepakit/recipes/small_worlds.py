@@ -15,16 +15,16 @@ from jepakit.worlds import PointMaze2D, Reacher2D, Roaming
 def _recipe(
     name: str,
     data: WorldData,
+    encoder: FrameNetConfig,
     look: Preprocess,
     *,
-    dim: int,
     num_steps: int,
     planning: Planning,
     dynamics: ResidualDynamicsConfig,
     weights: dict[str, Any],
 ) -> WorldRecipe:
     method = EBJEPAWorldConfig(
-        encoder=FrameNetConfig(image_size=look.image_size, in_channels=3, width=32, dim=dim),
+        encoder=encoder,
         preprocess=look,
         dynamics=dynamics,
         action_low=(-1.0, -1.0),
@@ -56,8 +56,8 @@ def reacher() -> WorldRecipe:
     return _recipe(
         "reacher",
         WorldData(world=Reacher2D(), behaviour=Roaming()),
+        FrameNetConfig(image_size=64, in_channels=3, patch_size=4, dim=128),
         Preprocess(image_size=64, mean=(0.0196, 0.0158, 0.0155), std=(0.1229, 0.0892, 0.102)),
-        dim=128,
         num_steps=3000,
         planning=Planning(
             horizon=4,
@@ -85,8 +85,8 @@ def point_maze() -> WorldRecipe:
     recipe = _recipe(
         "point-maze",
         WorldData(world=world, behaviour=Roaming(persistence=0.95, spread=1.5)),
+        FrameNetConfig(image_size=44, in_channels=3, width=32, dim=64),
         Preprocess(image_size=44, mean=(0.0025, 0.0587, 0.0025), std=(0.0423, 0.0736, 0.0423)),
-        dim=64,
         num_steps=1000,
         planning=Planning(
             num_samples=64,
