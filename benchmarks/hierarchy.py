@@ -1,16 +1,15 @@
 """Plan through a long maze: flat search against subgoals from a coarse time scale, at equal planning time.
 
-    OMP_NUM_THREADS=1 python benchmarks/hierarchy.py --by gaps                 # of the recipe's maze
-    OMP_NUM_THREADS=1 python benchmarks/hierarchy.py --by gaps --maze 40       # of another one
-    OMP_NUM_THREADS=1 python benchmarks/hierarchy.py --choose                  # on the episodes for choices
+    OMP_NUM_THREADS=1 python benchmarks/hierarchy.py --by gaps --mazes 14 16 40
+    OMP_NUM_THREADS=1 python benchmarks/hierarchy.py --by gaps --choose        # on the episodes for choices
 
 The recipe `point-maze` is trained: a world model of one maze without loops, from pixels and roaming (the same command
 again goes on), then its cost and a coarse level. Episodes of 192 steps are tasks in that maze, between cells 18 to 30
-cells of walking apart. All arms have the same fine model and the same cost (`--by`: steps to go learned from shortest
-ways or from time gaps, and latent distance) and plan anew as often; every flat arm is given as many candidates as make
-a decision of it cost what a hierarchical one costs. That is measured before, and again while episodes are played: arms
-take turns, batch by batch, so that load from elsewhere meets all alike. Seconds are those of the CPU. The floor acts
-at random. One line of JSON ends it.
+cells of walking apart. Each maze is a training of its own, and the last table is of all of them. All arms have the same
+fine model and the same cost (`--by`: steps to go learned from shortest ways or from time gaps, and latent distance) and
+plan anew as often; every flat arm is given as many candidates as make a decision of it cost what a hierarchical one
+costs. That is measured before, and again while episodes are played: arms take turns, batch by batch, so that load from
+elsewhere meets all alike. Seconds are those of the CPU. The floor acts at random. One line of JSON ends it.
 """
 
 import argparse
@@ -60,8 +59,8 @@ class Arm:
     """Hold a way of acting and what came of it.
 
     Args:
-        name: What it is.
-        planner: What searches; None acts at random.
+        name: What it is, the same in every maze.
+        planner: What searches; None acts at random, or is of several mazes.
         ends: For each episode whether it ends at its goal.
         comes: The step at which it first came there; one more than there are steps if it never did.
         seconds: CPU seconds of deciding.
@@ -142,7 +141,8 @@ def arms_of(method: Any, planning: Planning, cost: Any, coarse: Any, horizons: l
     for horizon in horizons:
         flat = replace(planner_of(planning, cost), horizon=horizon)  # type: ignore[type-var]
         flat = matched(flat, wanted, measure)
-        arms.append(Arm(f"flat, {horizon} actions, {flat.num_samples} candidates", flat, [], []))
+        print(f"flat, {horizon} actions: {flat.num_samples} candidates")
+        arms.append(Arm(f"flat, {horizon} actions", flat, [], []))
     return [*arms, Arm("random policy", None, [], [])]
 
 
@@ -170,7 +170,7 @@ def show(record: dict[str, Any]) -> None:
     """Print a line for each arm."""
     for arm in record["arms"]:
         ends, gain, sooner = arm["ends"], arm["hierarchical_ends_more"], arm["hierarchical_steps_sooner"]
-        words = f"{arm['arm']:36s} ends {ends['value']:.3f} [{ends['low']:.3f}, {ends['high']:.3f}], first there after "
+        words = f"{arm['arm']:18s} ends {ends['value']:.3f} [{ends['low']:.3f}, {ends['high']:.3f}], first there after "
         words += f"{arm['mean_first_step']:.1f} steps, {arm['cpu_ms_per_decision']:.1f} ms a decision"
         if gain:
             words += f"; hierarchical ends {gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}] more often, "
@@ -185,7 +185,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--at-once", type=int, default=25)
     parser.add_argument("--horizons", type=int, nargs="+", default=[6, 12, 24], help="of the flat arms")
-    parser.add_argument("--maze", type=int, default=16, help="seed of the maze, and of all else")
+    parser.add_argument("--mazes", type=int, nargs="+", default=[16], help="seeds of mazes, and of all else there")
     parser.add_argument("--by", choices=["paths", "gaps"], default="paths", help="from what the cost is learned")
     parser.add_argument("--choose", action="store_true", help="play the episodes on which settings are chosen")
     return parser.parse_args(given)
@@ -209,30 +209,51 @@ def recipe_of(by: str, seed: int = 16) -> WorldRecipe:
     return replace(recipe, planning=planning, seed=seed)
 
 
-def main(given: list[str] | None = None, recipe: WorldRecipe | None = None) -> dict[str, Any]:
-    """Train, play and tell."""
-    args = arguments(given)
-    recipe = recipe_of(args.by, args.maze) if recipe is None else recipe
-    method, cost, coarse = learned(recipe, args.run / f"{args.by}-{args.maze}")
-    planning, world = recipe.planning, learning_world(recipe)
-    first = FIRST["choose" if args.choose else "report"]
+def played(recipe: WorldRecipe, folder: Path, args: argparse.Namespace) -> list[Arm]:
+    """Play every arm in one maze, batch by batch in turn."""
+    method, cost, coarse = learned(recipe, folder)
+    planning, world, first = recipe.planning, learning_world(recipe), FIRST["choose" if args.choose else "report"]
     batches = torch.arange(first, first + args.episodes).split(args.at_once)
-    arms = arms_of(
-        method,
-        planning,
-        cost,
-        coarse,
-        args.horizons,
-        lambda planner: seconds_of(planner, method, world, planning, batches[0]),
-    )
+
+    def measure(planner: Planner) -> float:
+        return seconds_of(planner, method, world, planning, batches[0])
+
+    arms = arms_of(method, planning, cost, coarse, args.horizons, measure)
     for ids in batches:
         for arm in arms:
             play_some(arm, method, world, planning, ids, planning.num_steps)
-        print(f"{int(ids[-1]) + 1 - first} episodes", flush=True)
-        show(record_of(arms))
-    record = record_of(arms) | {"episodes": args.episodes, "first": first}
-    print(json.dumps(record))
-    return record
+    return arms
+
+
+def together(mazes: list[list[Arm]]) -> list[Arm]:
+    """Return the arms of all mazes as one."""
+    return [
+        Arm(
+            same[0].name,
+            None,
+            [part for arm in same for part in arm.ends],
+            [part for arm in same for part in arm.comes],
+            sum(arm.seconds for arm in same),
+            sum(arm.decisions for arm in same),
+        )
+        for same in zip(*mazes, strict=True)
+    ]
+
+
+def main(given: list[str] | None = None, recipe: WorldRecipe | None = None) -> dict[str, Any]:
+    """Train, play and tell."""
+    args, mazes, told = arguments(given), [], {}
+    for seed in args.mazes:
+        trained = recipe_of(args.by, seed) if recipe is None else replace(recipe, seed=seed)
+        mazes.append(played(trained, args.run / f"{args.by}-{seed}", args))
+        told[f"maze {seed}"] = record_of(mazes[-1])
+        print(f"maze {seed}", flush=True)
+        show(told[f"maze {seed}"])
+    told["all"] = record_of(together(mazes))
+    print("all mazes")
+    show(told["all"])
+    print(json.dumps(told | {"episodes": args.episodes, "choose": args.choose}))
+    return told
 
 
 if __name__ == "__main__":

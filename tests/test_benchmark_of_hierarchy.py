@@ -28,8 +28,12 @@ def test_a_maze_is_learned_and_planned_through_with_and_without_subgoals(tmp_pat
     planning = replace(recipe.planning, learned=few, coarse=coarse, **search)
     training = replace(recipe.training, num_steps=2, warmup_steps=0, batch_size=4)
     recipe = replace(recipe, planning=planning, training=training, data=replace(recipe.data, num_health=24))
-    told = hierarchy.main(["--run", str(tmp_path), "--episodes", "3", "--at-once", "2", "--horizons", "4"], recipe)
-    names = [arm["arm"].split(",")[0] for arm in told["arms"]]
+    given = ["--run", str(tmp_path), "--episodes", "3", "--at-once", "2", "--horizons", "4", "--mazes", "16", "40"]
+    told = hierarchy.main(given, recipe)
+    assert list(told) == ["maze 16", "maze 40", "all"]
+    names = [arm["arm"].split(",")[0] for arm in told["all"]["arms"]]
     assert names == ["hierarchical", "flat", "random policy"]
-    assert all(arm["ends"]["n"] == 3 for arm in told["arms"])
-    assert told["arms"][0]["hierarchical_ends_more"] is None and told["arms"][1]["hierarchical_ends_more"]["n"] == 3
+    assert all(arm["ends"]["n"] == 6 for arm in told["all"]["arms"])
+    assert told["all"]["arms"][0]["hierarchical_ends_more"] is None
+    assert told["all"]["arms"][1]["hierarchical_ends_more"]["n"] == 6
+    assert told["maze 40"]["arms"][1]["hierarchical_ends_more"]["n"] == 3
