@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jepakit.nearest import nearest
-from jepakit.recipes import agents, cifar, digits, published, small_worlds, swm, two_rooms
+from jepakit.recipes import agents, cifar, digits, mazes, published, swm, two_rooms
 from jepakit.recipes.agent import AgentRecipe
 from jepakit.recipes.config import ImageRecipe, Recipe, WorldRecipe
 from jepakit.types import UserError
@@ -30,8 +30,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "two-rooms-fixed-random-encoder": two_rooms.two_rooms_fixed_random_encoder,
     "two-rooms-random": two_rooms.two_rooms_random,
     "swm-two-room": swm.swm_two_room,
-    "point-maze": small_worlds.point_maze,
-    "reacher": small_worlds.reacher,
+    "point-maze": mazes.point_maze,
     "cifar10-ebjepa": published.cifar10_ebjepa,
     "ijepa-vith14": published.ijepa_vith14,
     "ijepa-vitg16": published.ijepa_vitg16,
