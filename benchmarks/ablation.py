@@ -10,8 +10,8 @@ differs from the first row on them (paired), and the seconds of training, refini
 first row, where nothing was trained). One seed: a difference within its interval says nothing, and choices made here
 are confirmed elsewhere (`benchmarks/two_rooms.py --final`). A rerun computes what is missing.
 
-In five minutes random walls are not learned, and a row of that study says what helps early; its cost is learned from a
-third of the recipe's trajectories by a third of its updates.
+In five minutes the whole of random walls reaches no more goals than the straight line, so rows of that study may say
+little; its cost is learned from a third of the recipe's trajectories by a third of its updates.
 """
 
 import argparse

@@ -92,9 +92,8 @@ def evaluate_world(
         *([] if floor is None else [_learned_floor(floor, recipe, world, ids)]),
         *_floors(method, planning, world, start, goal, ids),
     ]
-    protocol = {"split": split, "manifest": name} | _protocol(
-        planning, world, ids, _DRAWN if name == DRAWN else _COMMITTED
-    )
+    whose = _DRAWN if name == DRAWN else _COMMITTED
+    protocol = {"split": split, "manifest": name} | _protocol(planning, world, ids, whose)
     seconds = round(time.perf_counter() - begin, 1)
     record = reaching_record(protocol, arms) | dict(which) | {"seconds": seconds}
     return Reaching(record, world, ids, arms[0].reached[:, -1])

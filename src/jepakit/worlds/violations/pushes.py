@@ -1,8 +1,8 @@
 """Make pairs of PushDisc in which the T moves the same way: pushed by the disc, or with the disc away from it.
 
 T and actions are the same in both clips, and the disc makes the same moves, but in the unlawful one all of them
-somewhere else: nothing touches the T. The path is shifted by whole pixels, and neither thing hides the
-other, so pictures change by as much from frame to frame as in the lawful one.
+somewhere else: nothing touches the T. The path is shifted by whole pixels, and neither thing hides the other, so
+pictures change by as much from frame to frame as in the lawful one.
 """
 
 from dataclasses import replace
