@@ -23,15 +23,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jepakit.data import ParquetImages, Subset, read_labelled
-from jepakit.evaluation import Arm, EvaluationConfig, Images, encoder_arm, evaluate_arms, pixels_arm
+from jepakit.data import ImageDecoder, ParquetImages, Subset, read_labelled
+from jepakit.evaluation import Arm, EvaluationConfig, Inputs, encoder_arm, evaluate_arms, pixels_arm
 from jepakit.evaluation.random_features import random_conv_features
 from jepakit.nn import BatchNorm
 from jepakit.recipes import ImageRecipe, find_recipe
+from jepakit.recipes.divided import Probing
 from jepakit.recipes.grid import run_grid
 from jepakit.recipes.pipeline import train
 from jepakit.recipes.scoring import LAYER, POOLING, network_arm, patch_grid, probe_images
-from jepakit.recipes.splits import Probing
 from jepakit.storage import Run
 from jepakit.training.progress import Lines
 from jepakit.views import CORRUPTIONS, Preprocess
@@ -49,11 +49,11 @@ def probing(data: Path, final: bool) -> Probing:
     """Return the probes' train and test images: the last 5,000 train images stand for the test split until `final`."""
     source = ParquetImages(data / "cifar10-train.parquet", labels=True)
     if final:
-        test = read_labelled(ParquetImages(data / "cifar10-test.parquet", labels=True), 3, 32)[0]
-        return Probing(read_labelled(source, 3, 32)[0], test, "test", [])
+        test = read_labelled(ImageDecoder(ParquetImages(data / "cifar10-test.parquet", labels=True), 3, 32))[0]
+        return Probing(read_labelled(ImageDecoder(source, 3, 32))[0], test, "test", [])
     cut = len(source) - NUM_DEV
     parts = (torch.arange(cut), torch.arange(cut, len(source)))
-    learnt, asked = (read_labelled(Subset(source, part), 3, 32)[0] for part in parts)
+    learnt, asked = (read_labelled(ImageDecoder(Subset(source, part), 3, 32))[0] for part in parts)
     return Probing(learnt, asked, "dev", [])
 
 
@@ -75,14 +75,14 @@ def measured_speed(name: str, data: Path, out: Path) -> dict[str, float]:
     return {"seconds_per_step": Run(out).metrics("train")[-1]["seconds_per_step"]}
 
 
-def network_arms(name: str, network: Any, is_floor: bool, images: Images, config: EvaluationConfig) -> dict[str, Arm]:
+def network_arms(name: str, network: Any, is_floor: bool, images: Inputs, config: EvaluationConfig) -> dict[str, Arm]:
     """Return a network's arms: by the mean token, and by the mean token of each half."""
     if config.corruptions:  # a ViT is then shown fewer patches, which have no halves
         return {name: network_arm(network, images, config, is_floor)}
     return arms_of_halves(name, network, images, is_floor)
 
 
-def arms_of_halves(name: str, network: Any, images: Images, is_floor: bool) -> dict[str, Arm]:
+def arms_of_halves(name: str, network: Any, images: Inputs, is_floor: bool) -> dict[str, Arm]:
     """Return the arms of an image's mean token and of its upper and lower half's, from one forward pass."""
     assert 2 * network.encoder.embedding_dim <= 512, "features are to be at most 512 numbers"
 
@@ -98,7 +98,7 @@ def arms_of_halves(name: str, network: Any, images: Images, is_floor: bool) -> d
     return {name: whole, f"{name}, by halves": halves}
 
 
-def floor_arms(images: Images, preprocess: Preprocess, widths: tuple[int, ...]) -> dict[str, Arm]:
+def floor_arms(images: Inputs, preprocess: Preprocess, widths: tuple[int, ...]) -> dict[str, Arm]:
     """Return the floors that know no method: raw pixels, and random convolutions of these widths."""
     arms = {"raw pixels": pixels_arm(images)}
     for width in widths:
@@ -132,7 +132,7 @@ def random_cell(recipe: ImageRecipe, data: Path, final: bool, robustness: bool) 
     probed = probing(data, final)
     start = recipe.method.build(seed=recipe.seed, num_steps=1).eval()
     fresh = scores(partial(network_arms, "random init", start, True), probed, patch_grid(start, 32), robustness)
-    measure_statistics(start.encoder, start.preprocess(probed.train.images[:NUM_STATISTICS]))
+    measure_statistics(start.encoder, start.preprocess(probed.train.content[:NUM_STATISTICS]))
     name = "random init, measured"
     measured = scores(partial(network_arms, name, start, True), probed, patch_grid(start, 32), robustness)
     return {"evaluation": {key: fresh[key] + measured[key] for key in ("scores", "robustness")}}
@@ -154,7 +154,7 @@ def measure_statistics(encoder: torch.nn.Module, x: Tensor) -> None:
 def floors(preprocess: Preprocess, data: Path, final: bool, robustness: bool) -> dict[str, Any]:
     """Score what has no seed."""
 
-    def arms(images: Images, config: EvaluationConfig) -> dict[str, Arm]:
+    def arms(images: Inputs, config: EvaluationConfig) -> dict[str, Arm]:
         if config.corruptions:
             return {"raw pixels": pixels_arm(images)}
         return floor_arms(images, preprocess, (512,) if robustness else (512, 4096))
@@ -163,7 +163,7 @@ def floors(preprocess: Preprocess, data: Path, final: bool, robustness: bool) ->
 
 
 def scores(
-    arms_of: Callable[[Images, EvaluationConfig], dict[str, Arm]],
+    arms_of: Callable[[Inputs, EvaluationConfig], dict[str, Arm]],
     probed: Probing,
     grid: tuple[int, int],
     robustness: bool,

@@ -33,7 +33,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from jepakit.data import Subset, open_source, read_all
+from jepakit.data import ImageDecoder, Subset, open_source, read_all
 from jepakit.health import diagnose, measure
 from jepakit.jepa import Term
 from jepakit.masking import RandomMask
@@ -250,9 +250,9 @@ CASES = (
 def load(name: str, data: Path) -> Tensor:
     """Return the source images of a data set: all digits, or the first 2,000 CIFAR-10 images at 12x12."""
     if name == "digits":
-        return read_all(open_source("digits"), 1, 8, 0)[0]
+        return read_all(ImageDecoder(open_source("digits"), 1, 8), 0)[0]
     source = open_source(data / "cifar10-train.parquet")
-    return read_all(Subset(source, range(2000)), 3, 12, 0)[0]
+    return read_all(ImageDecoder(Subset(source, range(2000)), 3, 12), 0)[0]
 
 
 def train(method: Any, images: Tensor, seed: int, num_steps: int, learning_rate: float) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from jepakit.data import Arrays, read_all
+from jepakit.data import Arrays, ImageDecoder, read_all
 from jepakit.hub import Model
 from jepakit.recipes import ImageRecipe, find_recipe
 from jepakit.recipes.pipeline import train_in_memory
@@ -89,7 +89,7 @@ class JEPATransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 f"{self.n_features_in_} numbers; give images of the same size."
             )
         size = self.model_.description["stored_size"]
-        pixels, _, _ = read_all(Arrays(images), self.model_.preprocess.channels, size, num_workers=0)
+        pixels, _, _ = read_all(ImageDecoder(Arrays(images), self.model_.preprocess.channels, size), num_workers=0)
         z: NDArray[Any] = self.model_.encode(pixels).cpu().numpy()
         return z
 

@@ -20,14 +20,14 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from einops import rearrange, repeat
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from jepakit.collectives import weighted_mean
 from jepakit.nn.target import Target
 from jepakit.storage import config_from_dict, config_to_dict, load_weights, read_model, save_model
-from jepakit.types import Batch, Hidden, ImageBatch, Prediction, StepOutput, UserError
-from jepakit.views import Preprocess, View
+from jepakit.types import Batch, Content, Hidden, Prediction, Samples, StepOutput, UserError
+from jepakit.views import AnyPreprocess, View
 
 Distance = Callable[[Float[Tensor, "r d"], Float[Tensor, "r d"]], Float[Tensor, " r"]]
 Regularizer = Callable[[Float[Tensor, "b g d"], int], Float[Tensor, ""]]
@@ -105,7 +105,7 @@ class JEPA(nn.Module, ABC):
     num_energy_questions = 4
     config_class: ClassVar[type[MethodConfig]]
     config: Any
-    preprocess: Preprocess
+    preprocess: AnyPreprocess
 
     def __init__(self, encoder: nn.Module, target: Target, objective: Objective, seed: int = 0):
         super().__init__()
@@ -146,9 +146,11 @@ class JEPA(nn.Module, ABC):
             UserError: The inputs are of another size than those of training, for which the questions are made, or the
                 method asks none about a single input.
         """
-        side = self.preprocess.image_size
-        if x.shape[-2:] != (side, side):
-            raise UserError(f"energy takes images of {side}x{side}, as in training, got {x.shape[-2]}x{x.shape[-1]}.")
+        height, width = self.preprocess.shape
+        if x.shape[-2:] != (height, width):
+            raise UserError(
+                f"energy takes inputs of {height}x{width}, as in training, got {x.shape[-2]}x{x.shape[-1]}."
+            )
         ids = torch.zeros(x.shape[0], dtype=torch.long, device=x.device)
         energies = []
         for question in range(self.num_energy_questions):
@@ -215,14 +217,14 @@ class HideThenEncode(JEPA):
     predictor: nn.Module
 
     @abstractmethod
-    def prepare(self, batch: ImageBatch, step: int) -> Float[Tensor, "b c h w"]:
-        """Augment and normalise source pixels."""
+    def prepare(self, batch: Samples, step: int) -> Float[Tensor, "b c h w"]:
+        """Augment and normalise what a batch holds."""
 
     @abstractmethod
     def hide(self, ids: Int[Tensor, " b"], step: int) -> Hidden:
         """Choose the context and the targets of each sample."""
 
-    def predict(self, batch: ImageBatch, step: int) -> Prediction:
+    def predict(self, batch: Samples, step: int) -> Prediction:
         """Augment, then ask."""
         return self.questions(self.prepare(batch, step), batch.id, step)
 
@@ -252,8 +254,8 @@ class EncodeThenIndex(JEPA):
     """Ask between views: every view is encoded and projected once, then `relate` says which predicts which."""
 
     @abstractmethod
-    def make_views(self, image: UInt8[Tensor, "b c h w"], ids: Int[Tensor, " b"], step: int) -> list[View]:
-        """Draw the views of each image."""
+    def make_views(self, content: Content, ids: Int[Tensor, " b"], step: int) -> list[View]:
+        """Draw the views of each sample."""
 
     @abstractmethod
     def embed(self, views: list[View]) -> Float[Tensor, "b v d"]:
@@ -265,9 +267,9 @@ class EncodeThenIndex(JEPA):
     ) -> tuple[Float[Tensor, "b q d"], Float[Tensor, "b q d"]]:
         """Return predicted and true embeddings for each of the `q` questions between the views of a sample."""
 
-    def predict(self, batch: ImageBatch, step: int) -> Prediction:
+    def predict(self, batch: Samples, step: int) -> Prediction:
         """Draw and embed every view once, then ask between them."""
-        return self.ask(batch.image, batch.id, step)
+        return self.ask(batch.content, batch.id, step)
 
     def questions(self, x: Float[Tensor, "b c h w"], ids: Int[Tensor, " b"], step: int) -> Prediction:
         """Refuse: without a predictor nothing is predicted about a single input."""
@@ -276,9 +278,9 @@ class EncodeThenIndex(JEPA):
             "use a method that predicts (IJEPA, IJEPASIGReg, TransformJEPA, Pixels)."
         )
 
-    def ask(self, image: UInt8[Tensor, "b c h w"], ids: Int[Tensor, " b"], step: int) -> Prediction:
-        """Build the prediction between the views of source pixels; regularizers read the views as groups."""
-        views = self.make_views(image, ids, step)
+    def ask(self, content: Content, ids: Int[Tensor, " b"], step: int) -> Prediction:
+        """Build the prediction between the views of a batch's content; regularizers read the views as groups."""
+        views = self.make_views(content, ids, step)
         z = self.embed(views)
         z_hat, z_true = self.relate(z, views)
         b, q, _ = z_true.shape

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
 
@@ -35,6 +35,11 @@ class ImageBatch:
     image: UInt8[Tensor, "b c h w"]
     id: Int[Tensor, " b"]
 
+    @property
+    def content(self) -> UInt8[Tensor, "b c h w"]:
+        """Return what views are made of."""
+        return self.image
+
     def __len__(self) -> int:
         return self.image.shape[0]
 
@@ -45,6 +50,44 @@ class ImageBatch:
     def parts(self, num: int) -> list["ImageBatch"]:
         """Cut the batch into parts of nearly equal size."""
         return [ImageBatch(*part) for part in zip(self.image.tensor_split(num), self.id.tensor_split(num), strict=True)]
+
+
+@dataclass(frozen=True)
+class SignalBatch:
+    """Hold signals, NaN where nothing was measured, and the stable id of each.
+
+    Args:
+        signal: Values of each channel over time: of a sound, of a window of a record; a row of a table has `t = 1`.
+        id: On which every random draw about a signal depends.
+    """
+
+    signal: Float[Tensor, "b c t"]
+    id: Int[Tensor, " b"]
+
+    @property
+    def content(self) -> Float[Tensor, "b c t"]:
+        """Return what views are made of."""
+        return self.signal
+
+    def __len__(self) -> int:
+        return self.signal.shape[0]
+
+    def to(self, device: torch.device | str) -> "SignalBatch":
+        """Move both tensors to `device` without waiting for the copy."""
+        return SignalBatch(self.signal.to(device, non_blocking=True), self.id.to(device, non_blocking=True))
+
+    def parts(self, num: int) -> list["SignalBatch"]:
+        """Cut the batch into parts of nearly equal size."""
+        return [
+            SignalBatch(*part) for part in zip(self.signal.tensor_split(num), self.id.tensor_split(num), strict=True)
+        ]
+
+
+Samples = ImageBatch | SignalBatch
+"""What methods of images and of signals learn from: one row a sample, nothing between them."""
+
+Content = Shaped[Tensor, "b ..."]
+"""What such a batch holds before any view is made of it: uint8 pixels (b, c, h, w), or floats (b, c, t)."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +183,7 @@ class StepOutput:
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Map what is seen to tokens. Any `nn.Module` whose call has this form can be an encoder."""
+    """Map what is seen, an image or a signal laid out as one, to tokens: any `nn.Module` that is called like this."""
 
     embedding_dim: int
 

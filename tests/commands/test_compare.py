@@ -41,7 +41,7 @@ def test_differences_are_paired_and_equal_an_independent_computation(tiny_run: P
     correct = []
     for run in (tiny_run, other_run):
         model = load(run)
-        train_z, test_z = model.encode(probing.train.images), model.encode(probing.test.images)
+        train_z, test_z = model.encode(probing.train.content), model.encode(probing.test.content)
         predicted = fit_ridge(train_z, probing.train.labels, 10).predict(test_z)
         correct.append((predicted == probing.test.labels).double().numpy())
     difference = correct[1] - correct[0]

@@ -104,6 +104,6 @@ def test_a_table_of_the_user_s_own_is_not_written_over(tiny_run: Path, folder: P
 def test_images_that_are_all_broken_are_one_sentence(tiny_run: Path, tmp_path: Path) -> None:
     for path in write_images(tmp_path / "images", per_class=1):
         path.write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"None of the 3 images of the source can be read; the first, '0/000\.png'"):
+    with pytest.raises(UserError, match=r"None of the 3 samples of the source can be read; the first, '0/000\.png'"):
         embed(tiny_run, tmp_path / "images", tmp_path / "z.npy")
     assert not (tmp_path / "z.npy").exists()

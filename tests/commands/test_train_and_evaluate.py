@@ -283,8 +283,8 @@ def test_a_broken_file_moves_no_image_across_the_border_of_the_test_split(tmp_pa
     assert whole is not None
     assert less is not None
     assert len(less.train) + len(less.test) == len(paths) - 1
-    rows = {image.numpy().tobytes() for image in less.test.images}
-    assert rows <= {image.numpy().tobytes() for image in whole.test.images}
+    rows = {image.numpy().tobytes() for image in less.test.content}
+    assert rows <= {image.numpy().tobytes() for image in whole.test.content}
     learnt = {np.asarray(sources.train.read(i)).tobytes() for i in range(len(sources.train)) if sources.train.name(i)
               != str(paths[0].relative_to(tmp_path / "images"))}  # fmt: skip
     assert not rows & learnt

@@ -16,7 +16,19 @@ from PIL import Image
 
 import jepakit.data.loader as loader_module
 import jepakit.data.reading as reading
-from jepakit.data import Arrays, Digits, Folder, Loader, Order, Subset, Unreadable, open_source, read_all, to_uint8
+from jepakit.data import (
+    Arrays,
+    Digits,
+    Folder,
+    ImageDecoder,
+    Loader,
+    Order,
+    Subset,
+    Unreadable,
+    open_source,
+    read_all,
+    to_uint8,
+)
 from jepakit.types import ImageBatch, UserError
 
 STREAMED = {"memory_budget": 0}
@@ -36,8 +48,8 @@ def assert_equal(a: list[tuple[int, ImageBatch]], b: list[tuple[int, ImageBatch]
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_both_paths_give_equal_batches_and_skip_the_same_files(mixed_folder: Path, num_workers: int) -> None:
     folder = Folder(mixed_folder)
-    memory = Loader(folder, 10, 3, 16, seed=0, num_workers=num_workers)
-    stream = Loader(folder, 10, 3, 16, seed=0, num_workers=num_workers, **STREAMED)
+    memory = Loader(ImageDecoder(folder, 3, 16), 10, seed=0, num_workers=num_workers)
+    stream = Loader(ImageDecoder(folder, 3, 16), 10, seed=0, num_workers=num_workers, **STREAMED)
     assert memory.in_memory
     assert not stream.in_memory
     batches = take(memory, 8)
@@ -51,7 +63,7 @@ def test_both_paths_give_equal_batches_and_skip_the_same_files(mixed_folder: Pat
 
 def test_a_batch_holds_the_readable_images_of_its_ids(mixed_folder: Path) -> None:
     folder = Folder(mixed_folder)
-    loader = Loader(folder, 10, 3, 16, seed=0, num_workers=0)
+    loader = Loader(ImageDecoder(folder, 3, 16), 10, seed=0, num_workers=0)
     broken = None
     for step, batch in take(loader, 4):
         broken = broken or {skip.id for skip in loader.skipped}
@@ -64,8 +76,10 @@ def test_a_batch_holds_the_readable_images_of_its_ids(mixed_folder: Path) -> Non
 @pytest.mark.parametrize("options", [{}, STREAMED], ids=["memory", "streamed"])
 def test_a_resumed_loader_goes_on_where_the_other_was(mixed_folder: Path, options: dict[str, int]) -> None:
     folder = Folder(mixed_folder)
-    whole = take(Loader(folder, 7, 3, 8, seed=1, num_workers=0, **options), 12)
-    assert_equal(take(Loader(folder, 7, 3, 8, seed=1, num_workers=0, start_step=5, **options), 7), whole[5:])
+    whole = take(Loader(ImageDecoder(folder, 3, 8), 7, seed=1, num_workers=0, **options), 12)
+    assert_equal(
+        take(Loader(ImageDecoder(folder, 3, 8), 7, seed=1, num_workers=0, start_step=5, **options), 7), whole[5:]
+    )
 
 
 @pytest.mark.parametrize("options", [{}, STREAMED], ids=["memory", "streamed"])
@@ -73,7 +87,7 @@ def test_the_shares_of_two_processes_make_up_one_batch(
     monkeypatch, mixed_folder: Path, options: dict[str, int]
 ) -> None:
     folder = Folder(mixed_folder)
-    loader = Loader(folder, 9, 3, 8, seed=0, num_workers=0, **options)
+    loader = Loader(ImageDecoder(folder, 3, 8), 9, seed=0, num_workers=0, **options)
     whole = take(loader, 6)
     monkeypatch.setattr(loader_module, "world_size", lambda: 2)  # read at call time, so an older loader heeds it
     shares = []
@@ -88,7 +102,7 @@ def test_the_shares_of_two_processes_make_up_one_batch(
 
 def test_digits_pass_untouched_and_every_epoch_sees_each_once() -> None:
     digits = Digits()
-    batches = take(Loader(digits, 599, 1, 8, seed=0, num_workers=0), 3)
+    batches = take(Loader(ImageDecoder(digits, 1, 8), 599, seed=0, num_workers=0), 3)
     ids = torch.cat([batch.id for _, batch in batches])
     assert sorted(ids.tolist()) == list(range(1797))
     assert torch.equal(torch.cat([batch.image for _, batch in batches]), digits.images[ids])
@@ -96,7 +110,7 @@ def test_digits_pass_untouched_and_every_epoch_sees_each_once() -> None:
 
 def test_ids_count_within_a_subset() -> None:
     digits = Digits()
-    _, batch = next(iter(Loader(Subset(digits, range(100, 110)), 10, 1, 8, seed=0, num_workers=0)))
+    _, batch = next(iter(Loader(ImageDecoder(Subset(digits, range(100, 110)), 1, 8), 10, seed=0, num_workers=0)))
     assert sorted(batch.id.tolist()) == list(range(10))
     assert torch.equal(batch.image, digits.images[batch.id + 100])
 
@@ -104,7 +118,7 @@ def test_ids_count_within_a_subset() -> None:
 def test_neither_path_touches_the_global_generator(mixed_folder: Path) -> None:
     before = torch.get_rng_state()
     for options in ({}, STREAMED):
-        take(Loader(Folder(mixed_folder), 10, 3, 8, seed=0, num_workers=1, **options), 2)
+        take(Loader(ImageDecoder(Folder(mixed_folder), 3, 8), 10, seed=0, num_workers=1, **options), 2)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -112,8 +126,8 @@ def test_neither_path_touches_the_global_generator(mixed_folder: Path) -> None:
 def test_where_nothing_can_be_read_the_first_reason_is_named(tmp_path: Path, options: dict[str, int]) -> None:
     for i in range(4):
         (tmp_path / f"{i}.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"None of the 4 images .* '\d\.png': the file is empty[.;]"):
-        take(Loader(Folder(tmp_path), 4, 3, 8, seed=0, num_workers=0, **options), 1)
+    with pytest.raises(UserError, match=r"None of the 4 samples .* '\d\.png': the file is empty[.;]"):
+        take(Loader(ImageDecoder(Folder(tmp_path), 3, 8), 4, seed=0, num_workers=0, **options), 1)
 
 
 def half_broken(root: Path, num: int = 12) -> Folder:
@@ -137,11 +151,14 @@ def test_a_share_of_which_nothing_can_be_read_is_that_of_the_next_step_that_has_
         monkeypatch.setattr(loader_module, "rank", lambda rank=rank: rank)
         readable = [[i for i in order.share(s, rank, world).tolist() if i % 2 == 0] for s in range(60)]
         expected = [next(ids for ids in readable[step:] if ids) for step in range(20)]
-        loader = Loader(folder, batch_size, 3, 8, seed=0, num_workers=0, **options)
+        loader = Loader(ImageDecoder(folder, 3, 8), batch_size, seed=0, num_workers=0, **options)
         batches = take(loader, 20)
         assert [batch.id.tolist() for _, batch in batches] == expected
         assert all(torch.equal(x, to_uint8(folder.read(int(i)), 3, 8)) for _, b in batches for x, i in zip(b.image, b.id, strict=True))  # fmt: skip
-        assert_equal(take(Loader(folder, batch_size, 3, 8, 0, num_workers=0, start_step=7, **options), 13), batches[7:])
+        assert_equal(
+            take(Loader(ImageDecoder(folder, 3, 8), batch_size, 0, num_workers=0, start_step=7, **options), 13),
+            batches[7:],
+        )
         num_replaced += sum(not ids for ids in readable[:20])
     assert num_replaced > 3
 
@@ -151,17 +168,17 @@ def test_many_steps_of_which_nothing_can_be_read_are_an_error(tmp_path: Path, op
     for i in range(200):
         (tmp_path / f"{i:03}.png").write_bytes(b"")
     smooth().save(tmp_path / "200.png")
-    loader = Loader(Folder(tmp_path), 1, 3, 8, seed=0, num_workers=0, **options)
-    sentence = r"None of the 32 images of 32 steps in a row .*'\d+\.png': the file is empty; mend or remove such files"
+    loader = Loader(ImageDecoder(Folder(tmp_path), 3, 8), 1, seed=0, num_workers=0, **options)
+    sentence = r"None of the 32 samples of 32 steps in a row .*'\d+\.png': the file is empty; mend or remove such files"
     with pytest.raises(UserError, match=sentence):
         take(loader, 200)
 
 
 def test_a_batch_larger_than_the_source_is_refused_at_once() -> None:
     with pytest.raises(UserError, match="use --training.batch-size 1797 or less"):
-        Loader(Digits(), 2000, 1, 8, seed=0)
+        Loader(ImageDecoder(Digits(), 1, 8), 2000, seed=0)
     with pytest.raises(UserError, match="channels, not 2"):
-        Loader(Digits(), 20, 2, 8, seed=0)
+        Loader(ImageDecoder(Digits(), 2, 8), 20, seed=0)
 
 
 # Worker processes
@@ -198,7 +215,7 @@ def worker_of(batch: ImageBatch) -> int:
 
 
 def stream(**options: bool) -> Iterator[tuple[int, ImageBatch]]:
-    return iter(Loader(Probe(**options), 4, 3, 4, seed=0, num_workers=2, **STREAMED))
+    return iter(Loader(ImageDecoder(Probe(**options), 3, 4), 4, seed=0, num_workers=2, **STREAMED))
 
 
 def test_images_are_decoded_in_as_many_processes_as_asked() -> None:
@@ -217,20 +234,20 @@ def test_workers_outlive_the_signals_that_ask_the_parent_to_stop() -> None:
 
 HELD = """
 import torch
-from jepakit.data import Arrays, Loader
-batches = iter(Loader(Arrays(torch.zeros(9, 8, 8, dtype=torch.uint8)), 4, 1, 8, 0, num_workers=1, memory_budget=0))
+from jepakit.data import Arrays, ImageDecoder, Loader
+batches = iter(Loader(ImageDecoder(Arrays(torch.zeros(9, 8, 8, dtype=torch.uint8)), 1, 8), 4, 0, num_workers=1, memory_budget=0))
 next(batches)
 held = [batches]
 held.append(held)
 """
 WAITED_FOR = """
 import threading, time, torch
-from jepakit.data import Arrays, Loader
+from jepakit.data import Arrays, ImageDecoder, Loader
 class Slow(Arrays):
     def read(self, index):
         time.sleep(0.1)
         return super().read(index)
-batches = iter(Loader(Slow(torch.zeros(9, 8, 8, dtype=torch.uint8)), 4, 1, 8, 0, num_workers=1, memory_budget=0))
+batches = iter(Loader(ImageDecoder(Slow(torch.zeros(9, 8, 8, dtype=torch.uint8)), 1, 8), 4, 0, num_workers=1, memory_budget=0))
 next(batches)
 threading.Thread(target=list, args=(batches,), daemon=True).start()
 time.sleep(0.2)
@@ -246,7 +263,7 @@ def test_a_process_can_leave_while_its_workers_run(script: str) -> None:
 
 
 def test_a_worker_that_dies_is_told_in_one_sentence() -> None:
-    with pytest.raises(UserError, match=r"decodes images died \(DataLoader worker .*use fewer --num-workers, or 0\.$"):
+    with pytest.raises(UserError, match=r"decodes samples died \(DataLoader worker .*use fewer --num-workers, or 0\.$"):
         next(stream(deadly=True))
 
 
@@ -261,7 +278,7 @@ def test_a_fault_in_a_source_is_not_taken_for_a_dead_worker() -> None:
 def test_read_all_gives_the_readable_images_in_order(mixed_folder: Path) -> None:
     folder, seen = Folder(mixed_folder), []
     images, ids, skipped = read_all(
-        folder, 1, 12, num_workers=0, progress=lambda done, total: seen.append((done, total))
+        ImageDecoder(folder, 1, 12), num_workers=0, progress=lambda done, total: seen.append((done, total))
     )
     assert images.shape == (30, 1, 12, 12)
     assert len(skipped) == 6
@@ -273,7 +290,7 @@ def test_read_all_gives_the_readable_images_in_order(mixed_folder: Path) -> None
 
 def test_read_all_goes_on_in_workers_where_a_set_takes_long(monkeypatch) -> None:
     monkeypatch.setattr(reading, "_ALONE_S", 0.0)
-    images, ids, skipped = read_all(Probe(num=200), 3, 4, num_workers=2)
+    images, ids, skipped = read_all(ImageDecoder(Probe(num=200), 3, 4), num_workers=2)
     workers = {tuple(pixel) for pixel in images[:, :, 0, 0].tolist()}
     assert len(workers) == 3  # the first chunk is this process's own
     assert ids.tolist() == list(range(200))
@@ -284,14 +301,14 @@ def test_read_all_squashes_on_request() -> None:
     image = smooth(16, 48)
     pixels = to_uint8(image, 3, 16, fit="squash")
     source = Arrays(torch.tensor([*image.tobytes()], dtype=torch.uint8).reshape(1, 16, 48, 3))
-    assert torch.equal(read_all(source, 3, 16, 0, fit="squash")[0][0], pixels)
-    assert not torch.equal(read_all(source, 3, 16, 0)[0][0], pixels)
+    assert torch.equal(read_all(ImageDecoder(source, 3, 16, "squash"), 0)[0][0], pixels)
+    assert not torch.equal(read_all(ImageDecoder(source, 3, 16), 0)[0][0], pixels)
 
 
 def test_cifar_is_the_same_decoded_at_once_and_as_it_comes(cifar_path: Path) -> None:
     source = Subset(open_source(cifar_path), range(0, 10_000, 20))
-    memory = take(Loader(source, 128, 3, 32, seed=0, num_workers=2), 6)
-    assert_equal(memory, take(Loader(source, 128, 3, 32, seed=0, num_workers=2, **STREAMED), 6))
+    memory = take(Loader(ImageDecoder(source, 3, 32), 128, seed=0, num_workers=2), 6)
+    assert_equal(memory, take(Loader(ImageDecoder(source, 3, 32), 128, seed=0, num_workers=2, **STREAMED), 6))
     assert float(memory[0][1].image.float().std()) > 40
 
 

@@ -1,7 +1,10 @@
+from functools import partial
+
 import pytest
 import torch
 
-from jepakit.evaluation.arms import Arm, Images, augmented_pixels_arm, encoder_arm, pixels_arm
+from jepakit.evaluation.arms import Arm, Inputs, augmented_pixels_arm, encoder_arm, pixels_arm
+from jepakit.evaluation.robustness import corrupt_pixels
 from jepakit.random import Stream
 from jepakit.types import UserError
 
@@ -14,10 +17,11 @@ def dim(kind, x, severity, ids, seed):
     return x * (1.0 - severity / 5.0)
 
 
-def images(corrupt=None) -> Images:
+def images(corrupt=None) -> Inputs:
+    corrupt = None if corrupt is None else partial(corrupt_pixels, corrupt)
     pixel = Stream(0, "test").integers(0, torch.arange(20), 16, 256).to(torch.uint8).view(20, 1, 4, 4)
     ids = torch.arange(20)
-    return Images(train=pixel[:12], test=pixel[12:], train_ids=ids[:12], test_ids=ids[12:], corrupt=corrupt)
+    return Inputs(train=pixel[:12], test=pixel[12:], train_ids=ids[:12], test_ids=ids[12:], corrupt=corrupt)
 
 
 def mean_token(x: torch.Tensor) -> torch.Tensor:

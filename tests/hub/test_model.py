@@ -107,7 +107,7 @@ def test_energy_is_one_number_an_image_in_any_form(colour: Model) -> None:
 
 
 def test_energy_of_another_image_size_is_refused(colour: Model) -> None:
-    with pytest.raises(UserError, match="energy takes images of 16x16, as in training, got 32x16"):
+    with pytest.raises(UserError, match="energy takes inputs of 16x16, as in training, got 32x16"):
         colour.energy(torch.zeros(1, 3, 32, 16))
 
 

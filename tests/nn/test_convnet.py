@@ -41,7 +41,7 @@ def test_it_computes_what_its_layers_say() -> None:
 
 
 def test_the_stem_begins_as_cosines_of_both_signs() -> None:
-    filters = cosine_filters(3, 4)
+    filters = cosine_filters(3, 4, 4)
     weight = small().stem.get_submodule("conv").get_parameter("weight")
     torch.testing.assert_close(weight[:4], filters[:4])
     torch.testing.assert_close(weight[4:], -filters[:4])

@@ -1,15 +1,13 @@
 import numpy as np
-import pytest
 import torch
 from scipy.fft import dct
 from torch import nn
 
 from jepakit.nn.stem import CosineStem, cosine_filters
-from jepakit.types import UserError
 
 
 def test_the_filters_are_an_orthonormal_basis_of_patches_smoothest_first() -> None:
-    filters = cosine_filters(3, 4)
+    filters = cosine_filters(3, 4, 4)
     flat = filters.flatten(1)
     torch.testing.assert_close(flat @ flat.T, torch.eye(48), atol=1e-5, rtol=0.0)
     torch.testing.assert_close(filters[0], torch.full((3, 4, 4), 48**-0.5))  # brightness
@@ -21,7 +19,7 @@ def test_it_computes_what_its_layers_say() -> None:
     stem = CosineStem((4, 4), 3, dim=10)
     stem.reset_parameters()
     patches = torch.randn(6, 5, 48)
-    both = patches.flatten(0, 1) @ cosine_filters(3, 4).flatten(1).T
+    both = patches.flatten(0, 1) @ cosine_filters(3, 4, 4).flatten(1).T
     rows = torch.cat((both, -both), dim=1)
     rows = (rows - rows.mean(dim=0)) / (rows.var(dim=0, correction=0) + 1e-5).sqrt()
     expected = nn.functional.linear(nn.functional.gelu(rows), stem.proj.weight, stem.proj.bias)
@@ -35,6 +33,9 @@ def test_each_patch_is_described_alone() -> None:
     torch.testing.assert_close(stem(patches)[:, 1:2], stem(patches[:, 1:2]))
 
 
-def test_oblong_patches_are_refused() -> None:
-    with pytest.raises(UserError, match="square patches, got 4x8"):
-        CosineStem((4, 8), 3, dim=4)
+def test_patches_of_a_signal_are_described_by_cosines_of_time() -> None:
+    filters = cosine_filters(1, 1, 8)
+    torch.testing.assert_close(filters[:, 0, 0], torch.from_numpy(dct(np.eye(8), norm="ortho", axis=0)).float())
+    stem = CosineStem((1, 8), 1, dim=4)
+    stem.reset_parameters()
+    assert stem(torch.randn(2, 3, 8)).shape == (2, 3, 4)

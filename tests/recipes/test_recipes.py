@@ -12,12 +12,13 @@ from torch import nn
 
 from jepakit.hub import build_method
 from jepakit.nn import Linear
-from jepakit.recipes import RECIPES, ImageRecipe, WorldRecipe, find_recipe
+from jepakit.recipes import RECIPES, SignalRecipe, WorldRecipe, find_recipe
 from jepakit.storage import config_from_dict, config_to_dict
-from jepakit.types import ImageBatch, UserError
+from jepakit.types import ImageBatch, SignalBatch, UserError
 
 PUBLISHED = ("cifar10-ebjepa", "ijepa-vith14", "ijepa-vitg16", "lejepa-vitl14")
 WORLDS = tuple(name for name, build in RECIPES.items() if isinstance(build(), WorldRecipe))
+SIGNALS = tuple(name for name, build in RECIPES.items() if isinstance(build(), SignalRecipe))
 SMALL = tuple(name for name in RECIPES if name not in PUBLISHED + WORLDS)
 
 
@@ -37,7 +38,7 @@ def test_a_recipe_carries_its_name_and_survives_json(name: str) -> None:
     recipe = RECIPES[name]()
     assert recipe.recipe == name
     text = json.dumps(config_to_dict(recipe), allow_nan=False)
-    assert config_from_dict(WorldRecipe if name in WORLDS else ImageRecipe, json.loads(text)) == recipe
+    assert config_from_dict(type(recipe), json.loads(text)) == recipe
     assert RECIPES[name].__doc__
 
 
@@ -50,25 +51,31 @@ def test_a_recipe_s_method_can_be_built_from_what_its_run_stores(name: str) -> N
     assert sorted(grouped) == sorted(n for n, p in method.named_parameters() if p.requires_grad)
 
 
+def four_samples(recipe: Any, preprocess: Any) -> ImageBatch | SignalBatch:
+    generator, ids = torch.Generator().manual_seed(0), torch.arange(4)
+    if isinstance(recipe, SignalRecipe):
+        return SignalBatch(torch.randn(4, preprocess.signal_channels, preprocess.length, generator=generator), ids)
+    side = recipe.data.stored_size
+    shape = (4, preprocess.channels, side, side)
+    return ImageBatch(torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator), ids)
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_a_small_recipe_takes_two_steps(name: str) -> None:
     recipe = RECIPES[name]()
     method = recipe.method.build(seed=0, num_steps=2)
-    channels, side = method.preprocess.channels, recipe.data.stored_size
-    pixels = torch.randint(
-        0, 256, (4, channels, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-    )
+    batch = four_samples(recipe, method.preprocess)
     optimizer = torch.optim.SGD([p for p in method.parameters() if p.requires_grad], lr=1e-2)
-    before = method.encode(method.preprocess(pixels)).detach()
+    before = method.encode(method.preprocess(batch.content)).detach()
     for step in range(2):
-        output = method(ImageBatch(pixels, torch.arange(4)), step)
+        output = method(batch, step)
         output.loss.backward()
         optimizer.step()
         optimizer.zero_grad()
         method.after_step(step)
         assert bool(torch.isfinite(output.loss)), name
         assert all(bool(torch.isfinite(term)) for term in output.terms.values())
-    after = method.encode(method.preprocess(pixels)).detach()
+    after = method.encode(method.preprocess(batch.content)).detach()
     assert float((after - before).abs().max()) > 0
     assert bool(torch.isfinite(after).all())
 
@@ -259,5 +266,7 @@ def test_a_file_without_that_recipe_is_one_sentence(tmp_path: Path, name: str, s
 
 def test_a_function_that_returns_no_recipe_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(OWN)
-    with pytest.raises(UserError, match=r"nothing of .* must return an ImageRecipe or a WorldRecipe, got int"):
+    with pytest.raises(
+        UserError, match=r"nothing of .* must return an ImageRecipe, a SignalRecipe or a WorldRecipe, got int"
+    ):
         find_recipe(f"{tmp_path}/own.py:nothing")()

@@ -7,10 +7,11 @@ import pytest
 import torch
 from small_methods import build
 
-from jepakit.data import LabelledImages
+from jepakit.data import Labelled
 from jepakit.evaluation import EvaluationConfig, evaluate_arms
 from jepakit.random import Stream
 from jepakit.recipes import scoring
+from jepakit.recipes.divided import Probing
 from jepakit.recipes.scoring import (
     MAX_PIXEL_SIZE,
     feasible,
@@ -21,18 +22,17 @@ from jepakit.recipes.scoring import (
     raw_pixels_arm,
     score,
 )
-from jepakit.recipes.splits import Probing
 
 RULE = EvaluationConfig(probes=("ridge", "kshot"), num_draws=3, corruptions=("patch_drop",), severities=(2,))
 
 
-def labelled(num: int, size: int, classes: int = 3, channels: int = 3) -> LabelledImages:
+def labelled(num: int, size: int, classes: int = 3, channels: int = 3) -> Labelled:
     """Return noisy images with a bright stripe at a place that tells their class."""
     labels = torch.arange(num) % classes
     noise = Stream(num, "test/labelled").integers(0, torch.arange(num), channels * size * size, 64)
     stripe = torch.arange(size) * classes // size
     pixels = noise.view(num, channels, size, size) + 120 * (stripe == labels[:, None])[:, None, None]
-    return LabelledImages(pixels.to(torch.uint8), labels, tuple(map(str, range(classes))))
+    return Labelled(pixels.to(torch.uint8), labels, tuple(map(str, range(classes))))
 
 
 def probing(size: int = 16, num: int = 45) -> Probing:
@@ -114,6 +114,6 @@ def test_raw_pixels_of_large_images_are_made_smaller() -> None:
 def test_augmented_pixels_have_the_size_of_plain_ones() -> None:
     method: Any = build("lejepa")
     method.views = replace(method.views, global_=replace(method.views.global_, image_size=24))
-    copies = pixel_augment(method, 16)(labelled(4, 20).images, torch.arange(4), 0)
+    copies = pixel_augment(method, 16)(labelled(4, 20).content, torch.arange(4), 0)
     assert copies.shape == (4, 3, 16, 16)
-    assert float((copies - pixel_augment(method, 16)(labelled(4, 20).images, torch.arange(4), 1)).abs().max()) > 0.1
+    assert float((copies - pixel_augment(method, 16)(labelled(4, 20).content, torch.arange(4), 1)).abs().max()) > 0.1

@@ -68,8 +68,8 @@ def test_the_development_split_is_cut_from_the_probes_training_part() -> None:
     assert (dev.split, final.split) == ("dev", "test")
     assert len(dev.train) + len(dev.test) == len(final.train) == 1797 - 539
     assert len(dev.test) == round(0.2 * len(final.train))
-    final_rows = {image.numpy().tobytes() for image in final.test.images}
-    dev_rows = {image.numpy().tobytes() for image in dev.test.images}
+    final_rows = {image.numpy().tobytes() for image in final.test.content}
+    dev_rows = {image.numpy().tobytes() for image in dev.test.content}
     assert len(final_rows & dev_rows) <= len(final_rows) * 0.02  # the digits hold a few identical scans
 
 
@@ -216,5 +216,5 @@ def test_paths_by_which_a_test_could_not_be_trusted_are_refused(
 
 def test_too_few_images_are_one_sentence(tmp_path: Path) -> None:
     write_images(tmp_path, per_class=9, classes=1)
-    with pytest.raises(UserError, match="has 9 images to learn from; at least 10 are needed"):
+    with pytest.raises(UserError, match="has 9 samples to learn from; at least 10 are needed"):
         open_sources(ImageData(train=str(tmp_path), stored_size=8))

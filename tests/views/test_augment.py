@@ -41,7 +41,7 @@ def test_switched_off_returns_the_input(more):
     view = Augment(image_size=16, **WHOLE, **more)(image, torch.arange(6), 0)
     torch.testing.assert_close(view.image, image.float() / 255, rtol=0, atol=1e-6)
     assert (view.params == 0).all()
-    assert view.names == PARAMS
+    assert Augment(image_size=16).params == PARAMS
 
 
 def test_normalisation_is_that_of_preprocess():

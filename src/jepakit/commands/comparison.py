@@ -7,11 +7,12 @@ from typing import Any
 
 from jepakit.evaluation import Evaluation, EvaluationConfig, evaluate_arms
 from jepakit.hub import load
-from jepakit.recipes.config import ImageData
-from jepakit.recipes.scoring import feasible, network_arm, probe_images
-from jepakit.recipes.splits import Probing, open_sources, read_probing
+from jepakit.recipes.config import Data, data_from
+from jepakit.recipes.divided import Probing
+from jepakit.recipes.scoring import feasible, network_arm, probe_inputs
+from jepakit.recipes.splits import open_sources, read_probing
 from jepakit.report import build_comparison
-from jepakit.storage import Run, append_line, config_from_dict, differences
+from jepakit.storage import Run, append_line, differences
 from jepakit.training.precision import choose_device
 from jepakit.types import UserError
 
@@ -100,15 +101,17 @@ def _score_together(
     rule = EvaluationConfig(split="test" if final else "dev", probes=("ridge", "knn", "kshot"))
     for directory, config in zip(directories, configs, strict=True):
         model = load(directory.path, checkpoint=checkpoint, device=device)
-        probing = _read(config_from_dict(ImageData, config["data"]), model.preprocess.channels, final)
+        probing = _read(data_from(config["data"]), model.preprocess.channels, final)
         if probing is None:
             return None
         rule = feasible(rule, probing)
         is_reference = directory is directories[0]
-        arms[str(directory.path)] = network_arm(model.method, probe_images(probing, rule), rule, is_reference)
+        arms[str(directory.path)] = network_arm(
+            model.method, probe_inputs(model.method, probing, rule), rule, is_reference
+        )
     assert probing is not None
     return evaluate_arms(arms, probing.train.labels, probing.test.labels, len(probing.train.class_names), rule)
 
 
-def _read(data: ImageData, channels: int, final: bool) -> Probing | None:
+def _read(data: Data, channels: int, final: bool) -> Probing | None:
     return read_probing(open_sources(data), data, channels, num_workers=0, final=final)

@@ -1,4 +1,4 @@
-"""Embed every image of a source: an array, a table of names, and a list of what could not be read."""
+"""Embed every sample of a source: an array, a table of names, and a list of what could not be read."""
 
 import csv
 import importlib.util
@@ -9,21 +9,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jepakit.data import ImageSource, Skipped, open_source
-from jepakit.data.reading import Decoder, decode_in_workers, default_num_workers, unreadable_sentence
+from jepakit.data import Decoder, ImageDecoder, Skipped, open_source
+from jepakit.data.reading import decode_in_workers, default_num_workers, unreadable_sentence
 from jepakit.hub import Model, load
+from jepakit.recipes.config import data_from
+from jepakit.recipes.splits import decoder_of, open_whole
 from jepakit.storage import write_atomically
 from jepakit.training.precision import choose_device
 from jepakit.types import UserError
+from jepakit.views import Preprocess
 
 _CHUNK = 256
 _HEADER = ("row", "name")
-_ALONE = 1024  # images up to which starting worker processes takes longer than decoding
+_ALONE = 1024  # samples up to which starting worker processes takes longer than decoding
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """Hold embeddings (n, d), the name of each image, what was skipped, and the files that were written."""
+    """Hold embeddings (n, d), the name of each sample, what was skipped, and the files that were written."""
 
     z: Tensor
     names: list[str]
@@ -34,7 +37,7 @@ class Embedded:
 def embed(
     model: Path | str, images: Path | str, out: Path | str, *, column: str | None = None, checkpoint: str = "last"
 ) -> Embedded:
-    """Embed a folder, a table or a saved dataset of images.
+    """Embed a folder, a table or a saved dataset of images, or signals of the kind that a run has learned from.
 
     Args:
         model: A run directory or a folder written by `save_pretrained`.
@@ -56,29 +59,39 @@ def embed(
     else:
         _spare_tables_of_others(path.with_suffix(".csv"))
     loaded = load(model, checkpoint=checkpoint, device=choose_device("auto"))
-    z, names, skipped = _embed_source(loaded, open_source(images, column=column))
+    z, names, skipped = _embed_source(loaded, _open(loaded, images, column))
     files = _write_parquet(path, z, names) if path.suffix == ".parquet" else _write_npy(path, z, names)
     return Embedded(z, names, skipped, files)
 
 
-def _embed_source(model: Model, source: ImageSource) -> tuple[Tensor, list[str], list[Skipped]]:
-    """Return embeddings and names of all images that can be read, in the order of the source, and the others.
+def _open(model: Model, spec: Path | str, column: str | None) -> Decoder:
+    """Open samples of the kind that a model has learned from, in the form that it takes."""
+    if isinstance(model.preprocess, Preprocess):
+        return ImageDecoder(open_source(spec, column=column), model.preprocess.channels, model.preprocess.image_size)
+    if "data" not in model.description:
+        raise UserError("How these signals are read is written in a run; give the run directory, not its model alone.")
+    data = data_from(model.description["data"])
+    return decoder_of(open_whole(data, str(spec)), data, model.preprocess.channels)
 
-    Images are decoded and encoded a few at a time, so a source of any size will do.
+
+def _embed_source(model: Model, decoder: Decoder) -> tuple[Tensor, list[str], list[Skipped]]:
+    """Return embeddings and names of all samples that can be read, in the order of the source, and the others.
+
+    Samples are decoded and encoded a few at a time, so a source of any size will do.
     """
-    decoder = Decoder(source, model.preprocess.channels, model.preprocess.image_size)
+    source = decoder.source
     workers = default_num_workers() if len(source) > _ALONE else 0
     parts: list[Tensor] = []
     names: list[str] = []
     skipped: list[Skipped] = []
     requests = [chunk.tolist() for chunk in torch.arange(len(source)).split(_CHUNK)]
-    for pixels, ids, broken in decode_in_workers(decoder, requests, workers):
+    for content, ids, broken in decode_in_workers(decoder, requests, workers):
         if len(ids):
-            parts.append(model.encode(pixels).cpu())
+            parts.append(model.encode(content).cpu())
         names += [source.name(index) for index in ids]
         skipped += broken
     if not parts:
-        raise UserError(unreadable_sentence(skipped, "images of the source"))
+        raise UserError(unreadable_sentence(skipped, "samples of the source"))
     return torch.cat(parts), names, skipped
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from jepakit.commands.reaching import score_world
 from jepakit.commands.scoring import PROBES, evaluate_method, is_scored
 from jepakit.evaluation.probes import Probe
-from jepakit.recipes import ImageRecipe, Recipe, WorldRecipe
+from jepakit.recipes import ImageRecipe, Recipe, SignalRecipe, WorldRecipe
 from jepakit.recipes.coarse import learn_coarse_level, read_coarse_level
 from jepakit.recipes.pictures import save_pictures
 from jepakit.recipes.pipeline import Trained
@@ -14,6 +14,7 @@ from jepakit.recipes.pipeline import train as run_recipe
 from jepakit.recipes.reaching import learn_cost, read_cost
 from jepakit.recipes.refining import refine_predictor
 from jepakit.recipes.scoring import device_of
+from jepakit.recipes.signal_splits import fitted_recipe
 from jepakit.recipes.splits import read_health
 from jepakit.report import build_report as write_report
 from jepakit.storage import Run
@@ -36,6 +37,8 @@ def train(recipe: Recipe, out: Path | str | None = None, progress: Progress | No
         UserError: The directory holds another run or is in use, the data cannot be read, or a loss was not finite.
     """
     run = Run(out if out is not None else default_folder(recipe))
+    if isinstance(recipe, SignalRecipe):
+        recipe = fitted_recipe(recipe)
     try:
         trained = run_recipe(recipe, run.path, progress)
     except NonFiniteError as error:
@@ -43,10 +46,12 @@ def train(recipe: Recipe, out: Path | str | None = None, progress: Progress | No
             with suppress(UserError, OSError):  # what is to be said is why training stopped
                 write_report(run)
         raise
-    if trained.is_main and isinstance(recipe, ImageRecipe):
-        finish(trained, recipe, run, progress=progress)
-    elif trained.is_main and isinstance(recipe, WorldRecipe):
+    if not trained.is_main:
+        return trained
+    if isinstance(recipe, WorldRecipe):
         finish_world(trained, recipe, run, progress=progress)
+    else:
+        finish(trained, recipe, run, progress=progress)
     return trained
 
 
@@ -57,7 +62,7 @@ def default_folder(recipe: Recipe) -> Path:
 
 def finish(
     trained: Trained,
-    recipe: ImageRecipe,
+    recipe: ImageRecipe | SignalRecipe,
     run: Run,
     *,
     final: bool = False,
@@ -75,13 +80,13 @@ def finish(
         progress: Where to say that scoring begins, which may take a while; None says nothing.
     """
     step, sources = trained.result.step, trained.sources
-    assert sources is not None  # of a recipe on images
+    assert sources is not None  # of a recipe on samples
     try:
         if not is_scored(run, step, final=final):
             method = trained.method.eval()
             channels, workers = method.preprocess.channels, recipe.training.num_workers
-            images = read_health(sources, recipe.data, channels, workers)
-            save_pictures(run, method, images.to(device_of(method)))
+            samples = read_health(sources, recipe.data, channels, workers)
+            save_pictures(run, method, samples.to(device_of(method)))
             if step == recipe.training.num_steps:
                 if progress is not None:
                     progress.say(f"scoring on the {'test' if final else 'development'} split ...")

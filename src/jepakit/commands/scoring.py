@@ -9,15 +9,15 @@ from jepakit.commands.reaching import is_world
 from jepakit.evaluation import Evaluation, EvaluationConfig
 from jepakit.evaluation.probes import Probe
 from jepakit.hub import load
-from jepakit.recipes.config import ImageData
+from jepakit.recipes.config import Data, data_from
+from jepakit.recipes.divided import Sources
 from jepakit.recipes.pipeline import note_skipped
-from jepakit.recipes.scoring import score
-from jepakit.recipes.splits import Sources, open_sources, read_probing
+from jepakit.recipes.scoring import corruptions_of, score
+from jepakit.recipes.splits import open_sources, read_probing
 from jepakit.report import build_report
-from jepakit.storage import Run, append_line, config_from_dict, read_json, read_object, refuse_shipped, write_json
+from jepakit.storage import Run, append_line, read_json, read_object, refuse_shipped, write_json
 from jepakit.training.precision import choose_device
 from jepakit.types import UserError
-from jepakit.views import CORRUPTIONS
 
 PROBES: tuple[Probe, ...] = ("ridge", "logistic", "knn", "kshot")
 _CELLS = {"scores": ("name", "arm"), "gains": ("name", "arm"), "robustness": ("probe", "arm", "kind")}
@@ -34,7 +34,7 @@ def evaluate(
     probes: tuple[Probe, ...] = PROBES,
     robustness: bool = True,
 ) -> Evaluation:
-    """Score a trained run by every probe, beside random init, raw pixels and chance.
+    """Score a trained run by every probe, beside random init, the raw input and chance.
 
     Writes evaluation.json, in which scores of the same weights and split by other probes stay, names what could not be
     read in skipped.json, and rebuilds report.html.
@@ -45,7 +45,7 @@ def evaluate(
             development split, on which every choice is made.
         checkpoint: `last` or `healthy`.
         probes: Which probes; `attentive` is the one that takes minutes.
-        robustness: Whether to score corrupted test images too.
+        robustness: Whether to score corrupted test samples too.
 
     Raises:
         UserError: The run has no checkpoint, or its data has no labels.
@@ -57,7 +57,7 @@ def evaluate(
         raise UserError(f"{directory.path} is no run directory; give the --out of a training.")
     if is_world(directory):
         raise UserError(f"{directory.path} learned a world, which is evaluated by reaching goals: evaluate_reaching.")
-    data = config_from_dict(ImageData, model.description["data"])
+    data = data_from(model.description["data"])
     which = {name: model.description[name] for name in ("checkpoint", "step")}
     evaluation = evaluate_method(
         model.method, open_sources(data), data, directory, which, final=final, probes=probes, robustness=robustness
@@ -71,7 +71,7 @@ def evaluate(
 def evaluate_method(
     method: Any,
     sources: Sources,
-    data: ImageData,
+    data: Data,
     run: Run,
     which: Mapping[str, Any],
     *,
@@ -83,7 +83,7 @@ def evaluate_method(
 
     Args:
         method: The method, in eval mode.
-        sources: The run's images, divided.
+        sources: The run's samples, divided.
         data: How they were divided.
         run: Where to write.
         which: The method's `checkpoint` and `step`, noted with the record.
@@ -92,7 +92,7 @@ def evaluate_method(
         robustness: As in `evaluate`.
 
     Raises:
-        UserError: The labelled images are too many to hold in memory, or not one can be read.
+        UserError: The labelled samples are too many to hold in memory, or not one can be read.
     """
     start = time.perf_counter()
     workers = run.config()["training"]["num_workers"]
@@ -101,7 +101,7 @@ def evaluate_method(
         return None
     note_skipped(run, probing.skipped)
     config = EvaluationConfig(
-        split="test" if final else "dev", probes=probes, corruptions=CORRUPTIONS if robustness else ()
+        split="test" if final else "dev", probes=probes, corruptions=corruptions_of(method) if robustness else ()
     )
     evaluation = score(method, probing, config)
     record = evaluation.to_json() | dict(which) | {"seconds": round(time.perf_counter() - start, 1)}

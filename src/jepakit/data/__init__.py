@@ -1,11 +1,13 @@
-"""Turn sources of images, and recordings, into typed batches whose order is a pure function of seed and step."""
+"""Turn sources of images and signals, and recordings, into typed batches in an order that seed and step decide."""
 
 from jepakit.data.decode import to_uint8 as to_uint8
+from jepakit.data.decoder import Decoder as Decoder
+from jepakit.data.decoder import ImageDecoder as ImageDecoder
 from jepakit.data.folder import Folder as Folder
 from jepakit.data.folder import overlooked as overlooked
 from jepakit.data.hdf5 import read_hdf5 as read_hdf5
 from jepakit.data.huggingface import HuggingFaceImages as HuggingFaceImages
-from jepakit.data.labelled import LabelledImages as LabelledImages
+from jepakit.data.labelled import Labelled as Labelled
 from jepakit.data.labelled import read_labelled as read_labelled
 from jepakit.data.lerobot import read_lerobot as read_lerobot
 from jepakit.data.loader import Loader as Loader
@@ -17,12 +19,19 @@ from jepakit.data.order import Order as Order
 from jepakit.data.order import split as split
 from jepakit.data.parquet import ParquetImages as ParquetImages
 from jepakit.data.reading import read_all as read_all
+from jepakit.data.record import Windows as Windows
+from jepakit.data.record import read_record as read_record
 from jepakit.data.recorded_clips import RecordedClips as RecordedClips
 from jepakit.data.recording import Recording as Recording
 from jepakit.data.recording import in_memory as in_memory
+from jepakit.data.signal import SignalDecoder as SignalDecoder
+from jepakit.data.signal import Signals as Signals
+from jepakit.data.signal import open_labelled_signals as open_labelled_signals
 from jepakit.data.source import ImageSource as ImageSource
 from jepakit.data.source import NoLabels as NoLabels
+from jepakit.data.source import SignalSource as SignalSource
 from jepakit.data.source import Skipped as Skipped
+from jepakit.data.source import Source as Source
 from jepakit.data.source import Subset as Subset
 from jepakit.data.source import Unreadable as Unreadable
 from jepakit.data.trajectory_files import open_recording as open_recording

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from jepakit.data.decode import EXTENSIONS, open_image
-from jepakit.data.source import ImageSource, NoLabels, Skipped, Subset, Unreadable
+from jepakit.data.source import NoLabels, Skipped, Source, Subset, Unreadable
 from jepakit.types import UserError
 
 OTHER_EXTENSIONS = (
@@ -143,7 +143,7 @@ class Folder:
         ]
 
 
-def overlooked(source: ImageSource) -> list[Skipped]:
+def overlooked(source: Source | Subset) -> list[Skipped]:
     """Name the kinds of image files that a source leaves out, a line a kind; only folders have such files."""
     while isinstance(source, Subset):
         source = source.source

@@ -1,45 +1,45 @@
-"""Hold a labelled set for probes: its own source, apart from the unlabelled images a model trains on."""
+"""Hold a labelled set for probes: its own source, apart from the unlabelled samples a model trains on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Int, Shaped
 from torch import Tensor
 
-from jepakit.data.decode import Fit
+from jepakit.data.decoder import Decoder
 from jepakit.data.reading import read_all
-from jepakit.data.source import ImageSource, Skipped
+from jepakit.data.source import Skipped
 from jepakit.types import UserError
 
 
 @dataclass(frozen=True)
-class LabelledImages:
-    """Hold decoded images, the class of each, and the names of the classes.
+class Labelled:
+    """Hold decoded samples, the class of each, and the names of the classes.
 
     Raises:
         UserError: The lengths differ, or a label has no name.
     """
 
-    images: UInt8[Tensor, "b c h w"]
+    content: Shaped[Tensor, "b ..."]
     labels: Int[Tensor, " _"]
     class_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if len(self.images) != len(self.labels):
-            raise UserError(f"{len(self.images)} images need as many labels, not {len(self.labels)}.")
+        if len(self.content) != len(self.labels):
+            raise UserError(f"{len(self.content)} samples need as many labels, not {len(self.labels)}.")
         num = len(self.class_names)
         if len(self.labels) and (int(self.labels.min()) < 0 or int(self.labels.max()) >= num):
             raise UserError(f"Labels must lie in [0, {num}), as there are {num} class names, but one does not.")
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.content)
 
-    def select(self, indices: Int[Tensor, " k"]) -> "LabelledImages":
+    def select(self, indices: Int[Tensor, " k"]) -> "Labelled":
         """Return the samples at `indices`, classes unchanged."""
-        return LabelledImages(self.images[indices], self.labels[indices], self.class_names)
+        return Labelled(self.content[indices], self.labels[indices], self.class_names)
 
-    def with_classes(self, class_names: Sequence[str]) -> "LabelledImages":
+    def with_classes(self, class_names: Sequence[str]) -> "Labelled":
         """Number the classes as another set does, so that a test file that lacks a class still agrees with it.
 
         Raises:
@@ -51,21 +51,20 @@ class LabelledImages:
         if unknown:
             raise UserError(f"Class {unknown[0]!r} is not among the classes {', '.join(map(repr, class_names))}.")
         renumbered = torch.tensor([number.get(name, -1) for name in self.class_names], dtype=torch.long)
-        return LabelledImages(self.images, renumbered[self.labels], tuple(class_names))
+        return Labelled(self.content, renumbered[self.labels], tuple(class_names))
 
 
-def read_labelled(
-    source: ImageSource, channels: int, image_size: int, num_workers: int | None = None, *, fit: Fit = "crop"
-) -> tuple[LabelledImages, list[Skipped]]:
-    """Decode a whole labelled source; images that cannot be read are left out together with their labels.
+def read_labelled(decoder: Decoder, num_workers: int | None = None) -> tuple[Labelled, list[Skipped]]:
+    """Decode a whole labelled source; samples that cannot be read are left out together with their labels.
 
     Raises:
-        UserError: The source has no labels, or not one image can be read.
+        UserError: The source has no labels, or not one sample can be read.
     """
+    source = decoder.source
     if source.labels is None or source.class_names is None:
         raise UserError(
-            "The labelled images have no labels; open them with labels=True, or give a source with a folder per class "
+            "The labelled samples have no labels; open them with labels=True, or give a source with a folder per class "
             "or a column of labels."
         )
-    images, ids, skipped = read_all(source, channels, image_size, num_workers, fit=fit)
-    return LabelledImages(images, source.labels[ids], tuple(source.class_names)), skipped
+    content, ids, skipped = read_all(decoder, num_workers)
+    return Labelled(content, source.labels[ids], tuple(source.class_names)), skipped

@@ -1,4 +1,4 @@
-"""Decode many images, in worker processes where that pays, and keep count of those that cannot be read."""
+"""Decode many samples, in worker processes where that pays, and keep count of those that cannot be read."""
 
 import atexit
 import inspect
@@ -16,15 +16,14 @@ from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from jepakit.data.decode import Fit, check_form, pixels_to_uint8, to_uint8
-from jepakit.data.source import ImageSource, Skipped, Unreadable
+from jepakit.data.decoder import Decoded, Decoder
+from jepakit.data.source import Skipped
 from jepakit.types import UserError
 
-Decoded = tuple[Tensor, list[int], list[Skipped]]
 Progress = Callable[[int, int], None]
 _CHUNK = 64
 _ALONE_S = 0.5  # a set that this process decodes within this time is not worth starting workers for
@@ -36,46 +35,6 @@ def default_num_workers() -> int:
     return min(cpus, 8)
 
 
-@dataclass(frozen=True)
-class Decoder(Dataset[Decoded]):
-    """Decode the images of a source into one form; the part of the work that runs in worker processes.
-
-    Args:
-        source: Where the images come from.
-        channels: 1 or 3.
-        image_size: Height and width.
-        fit: How another shape becomes square, as in `to_uint8`.
-    """
-
-    source: ImageSource
-    channels: int
-    image_size: int
-    fit: Fit = "crop"
-
-    def __post_init__(self) -> None:
-        check_form(self.channels, self.image_size, self.fit)
-
-    def __getitem__(self, ids: list[int]) -> Decoded:
-        """Return the images (b, c, h, w) that can be read, their ids in the order asked for, and the others."""
-        pixels: list[Tensor] = []
-        kept: list[int] = []
-        skipped: list[Skipped] = []
-        for index in ids:
-            try:
-                pixels.append(self._decode(index))
-                kept.append(index)
-            except Unreadable as error:
-                skipped.append(Skipped(self.source.name(index), error.reason, index))
-        empty = torch.empty(0, self.channels, self.image_size, self.image_size, dtype=torch.uint8)
-        return torch.stack(pixels) if pixels else empty, kept, skipped
-
-    def _decode(self, index: int) -> UInt8[Tensor, "c h w"]:
-        image = self.source.read(index)
-        if isinstance(image, Tensor):
-            return pixels_to_uint8(image, self.channels, self.image_size, fit=self.fit)
-        return to_uint8(image, self.channels, self.image_size, fit=self.fit)
-
-
 def decode_in_workers(
     decoder: Decoder, requests: Iterable[list[int]], num_workers: int, pin_memory: bool = False
 ) -> Iterator[Decoded]:
@@ -85,7 +44,7 @@ def decode_in_workers(
         decoder: The source and the form.
         requests: Ids of each answer, as integers, which travel to a worker more cheaply than a tensor; may be endless.
         num_workers: Processes.
-        pin_memory: Give the images in page-locked memory, from which a copy to the GPU need not be waited for.
+        pin_memory: Give the samples in page-locked memory, from which a copy to the GPU need not be waited for.
 
     Raises:
         UserError: A worker process died.
@@ -134,7 +93,7 @@ def _answers(loader: "DataLoader[Decoded]", parent_leaves: Any) -> Generator[Dec
         if not str(error).startswith("DataLoader worker"):  # else it is the decoder that raised
             raise
         raise UserError(
-            f"A process that decodes images died ({str(error).splitlines()[0].rstrip('. ')}), most often for lack of "
+            f"A process that decodes samples died ({str(error).splitlines()[0].rstrip('. ')}), most often for lack of "
             "memory or shared memory; use fewer --num-workers, or 0."
         ) from error
     finally:
@@ -152,15 +111,15 @@ def _unchanged(item: Any) -> Any:
 
 @dataclass(frozen=True)
 class DecodedSet:
-    """Hold a whole decoded source: row i of `images` is sample i where `readable[i]`, and void elsewhere."""
+    """Hold a whole decoded source: row i of `content` is sample i where `readable[i]`, and void elsewhere."""
 
-    images: UInt8[Tensor, "b c h w"]
+    content: Shaped[Tensor, "b ..."]
     readable: Bool[Tensor, " b"]
     skipped: list[Skipped]
 
 
 def decode_all(decoder: Decoder, num_workers: int, progress: Progress | None = None) -> DecodedSet:
-    """Decode every image of a source once.
+    """Decode every sample of a source once.
 
     Args:
         decoder: The source and the form.
@@ -168,23 +127,23 @@ def decode_all(decoder: Decoder, num_workers: int, progress: Progress | None = N
         progress: Called with the number done and the total, now and then.
 
     Raises:
-        UserError: Not one image can be read.
+        UserError: Not one sample can be read.
     """
     num = len(decoder.source)
-    images = torch.empty(num, decoder.channels, decoder.image_size, decoder.image_size, dtype=torch.uint8)
+    content = decoder.void(num)
     readable = torch.zeros(num, dtype=torch.bool)
     skipped: list[Skipped] = []
     num_done = 0
-    for pixels, kept, broken in _in_chunks(decoder, num_workers):
-        images[kept] = pixels
+    for samples, kept, broken in _in_chunks(decoder, num_workers):
+        content[kept] = samples
         readable[kept] = True
         skipped += broken
         num_done += len(kept) + len(broken)
         if progress is not None:
             progress(num_done, num)
     if not bool(readable.any()):
-        raise UserError(unreadable_sentence(skipped, "images of the source"))
-    return DecodedSet(images, readable, skipped)
+        raise UserError(unreadable_sentence(skipped, "samples of the source"))
+    return DecodedSet(content, readable, skipped)
 
 
 def _in_chunks(decoder: Decoder, num_workers: int) -> Iterator[Decoded]:
@@ -209,26 +168,21 @@ def unreadable_sentence(skipped: list[Skipped], what: str) -> str:
 
 
 def read_all(
-    source: ImageSource, channels: int, image_size: int, num_workers: int | None = None, *, fit: Fit = "crop",
-    progress: Progress | None = None,
-) -> tuple[UInt8[Tensor, "b c h w"], Int[Tensor, " b"], list[Skipped]]:  # fmt: skip
+    decoder: Decoder, num_workers: int | None = None, progress: Progress | None = None
+) -> tuple[Shaped[Tensor, "b ..."], Int[Tensor, " b"], list[Skipped]]:
     """Decode a whole source, for evaluation and embedding.
 
     Args:
-        source: Where the images come from.
-        channels: 1 or 3.
-        image_size: Height and width.
+        decoder: The source and the form.
         num_workers: Worker processes; by default one per CPU, at most 8.
-        fit: How another shape becomes square, as in `to_uint8`.
         progress: Called with the number done and the total, now and then.
 
     Returns:
-        The images that can be read, their ids (ascending), and the others.
+        The samples that can be read, their ids (ascending), and the others.
 
     Raises:
-        UserError: Not one image can be read.
+        UserError: Not one sample can be read.
     """
-    workers = default_num_workers() if num_workers is None else num_workers
-    decoded = decode_all(Decoder(source, channels, image_size, fit), workers, progress)
+    decoded = decode_all(decoder, default_num_workers() if num_workers is None else num_workers, progress)
     ids = torch.nonzero(decoded.readable)[:, 0]
-    return (decoded.images[ids] if decoded.skipped else decoded.images), ids, decoded.skipped
+    return (decoded.content[ids] if decoded.skipped else decoded.content), ids, decoded.skipped

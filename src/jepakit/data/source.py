@@ -1,15 +1,15 @@
-"""Say what a source of images is: anything with a length, `read`, `name`, and perhaps labels.
+"""Say what a source is: anything with a length, `read`, `name`, and perhaps labels; of images or of signals.
 
-A source only finds and opens images. `decode` turns one into pixels, `reading` does so in worker processes, and
-`loader` puts batches in order. An image that cannot be read is an `Unreadable`, never a crash and never a guess.
+A source only finds and opens samples. A `Decoder` brings one into a fixed form, `reading` does so in worker processes,
+and `loader` puts batches in order. What cannot be read is an `Unreadable`, never a crash and never a guess.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -17,10 +17,10 @@ from jepakit.types import UserError
 
 
 class Unreadable(Exception):
-    """Tell that one image cannot be read; it is skipped, counted and named in the report.
+    """Tell that one sample cannot be read; it is skipped, counted and named in the report.
 
     Args:
-        name: The image's name, as its source gives it.
+        name: The sample's name, as its source gives it.
         reason: Why, in a few words that do not change from run to run.
     """
 
@@ -39,10 +39,10 @@ class NoLabels(UserError):
 
 @dataclass(frozen=True)
 class Skipped:
-    """Name an image that was left out and say why. `name` is text from outside: escape it where it is shown.
+    """Name a sample that was left out and say why. `name` is text from outside: escape it where it is shown.
 
     Args:
-        name: The image's name as its source gives it, or how many files of one kind there are.
+        name: The sample's name as its source gives it, or how many files of one kind there are.
         reason: Why, in a few words.
         id: Its id; -1 for files that are no samples of the source.
     """
@@ -53,12 +53,12 @@ class Skipped:
 
 
 @runtime_checkable
-class ImageSource(Protocol):
+class Source(Protocol):
     """What the loader knows of a source. The id of a sample is its index, so the order of a source is stable."""
 
     @property
     def labels(self) -> Int[Tensor, " b"] | None:
-        """Class of each image, counted from 0, or None where there are no labels."""
+        """Class of each sample, counted from 0, or None where there are no labels."""
         ...
 
     @property
@@ -68,17 +68,36 @@ class ImageSource(Protocol):
 
     def __len__(self) -> int: ...
 
+    def name(self, index: int) -> str:
+        """Name one sample in words its owner recognises: a path, or a file and a row."""
+        ...
+
+
+@runtime_checkable
+class ImageSource(Source, Protocol):
+    """Open images one by one."""
+
     def read(self, index: int) -> Image.Image | UInt8[Tensor, "c h w"]:
         """Open one image; Pillow may decode it later. Raises `Unreadable`."""
         ...
 
-    def name(self, index: int) -> str:
-        """Name one image in words its owner recognises: a path, or a file and a row."""
+
+@runtime_checkable
+class SignalSource(Source, Protocol):
+    """Open signals one by one: sounds, windows of a record, rows of a table."""
+
+    @property
+    def channels(self) -> int:
+        """Return how many channels every signal has."""
+        ...
+
+    def read(self, index: int) -> Float[Tensor, "c t"]:
+        """Return one signal, NaN where nothing was measured. Raises `Unreadable`."""
         ...
 
 
 class Subset:
-    """Show some images of a source, in the order given; ids and labels count within the subset.
+    """Show some samples of a source, in the order given; ids and labels count within the subset.
 
     Args:
         source: The whole.
@@ -88,13 +107,13 @@ class Subset:
         UserError: An index lies outside the source.
     """
 
-    def __init__(self, source: ImageSource, indices: Int[Tensor, " b"] | Sequence[int]) -> None:
+    def __init__(self, source: Any, indices: Int[Tensor, " b"] | Sequence[int]) -> None:
         self.source = source
         self.indices = torch.as_tensor(indices, dtype=torch.long)
         lowest, highest = (int(x) for x in self.indices.aminmax()) if len(self.indices) else (0, -1)
         if lowest < 0 or highest >= len(source):
             raise UserError(
-                f"A subset asks for indices {lowest} to {highest} of a source of {len(source)} images; "
+                f"A subset asks for indices {lowest} to {highest} of a source of {len(source)} samples; "
                 f"give indices from 0 to {len(source) - 1}."
             )
         self.labels = None if source.labels is None else source.labels[self.indices]
@@ -103,8 +122,8 @@ class Subset:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def read(self, index: int) -> Image.Image | UInt8[Tensor, "c h w"]:
-        """Open one image of the subset."""
+    def read(self, index: int) -> Any:
+        """Open one sample of the subset."""
         return self.source.read(int(self.indices[index]))
 
     def name(self, index: int) -> str:

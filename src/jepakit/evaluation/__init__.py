@@ -1,7 +1,7 @@
 """Score frozen features by probes, beside floors, with intervals and under corruption; methods are never imported."""
 
 from jepakit.evaluation.arms import Arm as Arm
-from jepakit.evaluation.arms import Images as Images
+from jepakit.evaluation.arms import Inputs as Inputs
 from jepakit.evaluation.arms import augmented_pixels_arm as augmented_pixels_arm
 from jepakit.evaluation.arms import encoder_arm as encoder_arm
 from jepakit.evaluation.arms import pixels_arm as pixels_arm
@@ -35,6 +35,7 @@ from jepakit.evaluation.linear import fit_ridge as fit_ridge
 from jepakit.evaluation.paired_shares import paired_shares as paired_shares
 from jepakit.evaluation.probes import EvaluationConfig as EvaluationConfig
 from jepakit.evaluation.robustness import RobustnessCurve as RobustnessCurve
+from jepakit.evaluation.robustness import corrupt_pixels as corrupt_pixels
 from jepakit.evaluation.robustness import robustness_curves as robustness_curves
 from jepakit.evaluation.selection import spearman as spearman
 from jepakit.evaluation.surprise import Calibration as Calibration

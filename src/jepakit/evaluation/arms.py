@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from jepakit.evaluation.features import Encode, Preprocess, extract, pixels
-from jepakit.evaluation.robustness import Corrupt, CorruptedFeatures, corrupt_pixels
+from jepakit.evaluation.robustness import CorruptedFeatures, CorruptSource
 from jepakit.types import UserError
 
 AugmentImages = Callable[[UInt8[Tensor, "n c h w"], Int[Tensor, " n"], int], Float[Tensor, "n c h w"]]
@@ -53,38 +53,38 @@ class Arm:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Images:
-    """Hold the source pixels that every arm sees, and how to corrupt the test part.
+class Inputs:
+    """Hold the source that every arm sees, uint8 pixels or signals, and how to corrupt the test part.
 
     Args:
-        train: Train images.
-        test: Test images.
-        train_ids: Stable ids of the train images, on which augmentation depends.
-        test_ids: Stable ids of the test images, on which corruption depends.
-        corrupt: Corruption, e.g. `jepakit.views.corrupt`; None leaves robustness out.
+        train: Train samples.
+        test: Test samples.
+        train_ids: Stable ids of the train samples, on which augmentation depends.
+        test_ids: Stable ids of the test samples, on which corruption depends.
+        corrupt: Returns corrupted samples of the same kind; None leaves robustness out.
         seed: Seed of the corruptions.
     """
 
-    train: UInt8[Tensor, "n c h w"]
-    test: UInt8[Tensor, "m c h w"]
+    train: Shaped[Tensor, "n ..."]
+    test: Shaped[Tensor, "m ..."]
     train_ids: Int[Tensor, " n"]
     test_ids: Int[Tensor, " m"]
-    corrupt: Corrupt | None = None
+    corrupt: CorruptSource | None = None
     seed: int = 0
 
-    def corrupted(self, kind: str, severity: int) -> UInt8[Tensor, "m c h w"]:
-        """Return corrupted test pixels.
+    def corrupted(self, kind: str, severity: int) -> Shaped[Tensor, "m ..."]:
+        """Return corrupted test samples.
 
         Raises:
             UserError: If no corruption was given.
         """
         if self.corrupt is None:
-            raise UserError("These images were given without a corruption; pass `corrupt=` to measure robustness.")
-        return corrupt_pixels(self.corrupt, kind, self.test, severity, self.test_ids, self.seed)
+            raise UserError("These samples were given without a corruption; pass `corrupt=` to measure robustness.")
+        return self.corrupt(kind, self.test, severity, self.test_ids, self.seed)
 
 
 def encoder_arm(
-    images: Images,
+    images: Inputs,
     encode: Encode,
     preprocess: Preprocess,
     layer: str,
@@ -97,9 +97,9 @@ def encoder_arm(
     """Return the arm of a frozen encoder; a randomly initialised one is a floor.
 
     Args:
-        images: Source pixels.
+        images: What is encoded.
         encode: Pooled features, in eval mode.
-        preprocess: Makes of source pixels what `encode` takes.
+        preprocess: Makes of the source what `encode` takes.
         layer: Which layer `encode` reads.
         pooling: How it pools.
         is_floor: Whether the others must beat it.
@@ -130,7 +130,7 @@ def encoder_arm(
     )
 
 
-def pixels_arm(images: Images) -> Arm:
+def pixels_arm(images: Inputs) -> Arm:
     """Return the floor of raw pixels."""
     return Arm(
         train=pixels(images.train)[:, None],
@@ -142,7 +142,7 @@ def pixels_arm(images: Images) -> Arm:
     )
 
 
-def augmented_pixels_arm(images: Images, augment: AugmentImages, preprocess: Preprocess, num_copies: int = 4) -> Arm:
+def augmented_pixels_arm(images: Inputs, augment: AugmentImages, preprocess: Preprocess, num_copies: int = 4) -> Arm:
     """Return the floor of raw pixels whose probe also sees augmented copies: what the augmentations alone bring.
 
     Args:

@@ -1,36 +1,36 @@
-"""Turn images into float32 features, in batches, and scale features by what the train set alone tells."""
+"""Turn samples into float32 features, in batches, and scale features by what the train set alone tells."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
 from jepakit.types import UserError
 
 Encode = Callable[[Float[Tensor, "b c h w"]], Float[Tensor, "b ..."]]
-Preprocess = Callable[[UInt8[Tensor, "b c h w"]], Float[Tensor, "b c h w"]]
+Preprocess = Callable[[Shaped[Tensor, "b ..."]], Float[Tensor, "b c h w"]]
 
 
 @torch.no_grad()
 def extract(
-    encode: Encode, images: UInt8[Tensor, "n c h w"], preprocess: Preprocess, batch_size: int = 256
+    encode: Encode, samples: Shaped[Tensor, "n ..."], preprocess: Preprocess, batch_size: int = 256
 ) -> Float[Tensor, "n ..."]:
-    """Encode images in batches and return float32 features on the CPU, in the order of the images.
+    """Encode samples in batches and return float32 features on the CPU, in their order.
 
     Args:
         encode: Returns pooled embeddings (b, d), or tokens (b, n, d) for an attentive probe.
-        images: Source pixels.
-        preprocess: Makes of source pixels what `encode` takes; it also moves them to the encoder's device.
-        batch_size: How many images at a time; results do not depend on it where the encoder is in eval mode.
+        samples: Source pixels, or signals.
+        preprocess: Makes of them what `encode` takes; it also moves them to the encoder's device.
+        batch_size: How many samples at a time; results do not depend on it where the encoder is in eval mode.
 
     Raises:
-        UserError: If there are no images, or if a feature is not finite.
+        UserError: If there are no samples, or if a feature is not finite.
     """
-    if images.shape[0] == 0:
-        raise UserError("There are no images to encode: the given set is empty.")
-    features = torch.cat([encode(preprocess(batch)).detach().float().cpu() for batch in images.split(batch_size)])
+    if samples.shape[0] == 0:
+        raise UserError("There are no samples to encode: the given set is empty.")
+    features = torch.cat([encode(preprocess(batch)).detach().float().cpu() for batch in samples.split(batch_size)])
     require_finite(features)
     return features
 

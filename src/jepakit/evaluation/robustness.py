@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from jepakit.evaluation.intervals import Interval, wilson
@@ -18,6 +18,9 @@ from jepakit.types import UserError
 
 Corrupt = Callable[[str, Float[Tensor, "b c h w"], int, Int[Tensor, " b"], int], Float[Tensor, "b c h w"]]
 """Corrupt images in [0, 1]: (kind, images, severity, sample ids, seed), as `jepakit.views.corrupt` does."""
+
+CorruptSource = Callable[[str, Shaped[Tensor, "b ..."], int, Int[Tensor, " b"], int], Shaped[Tensor, "b ..."]]
+"""Corrupt samples as they come, uint8 pixels or signals: (kind, samples, severity, sample ids, seed)."""
 
 CorruptedFeatures = Callable[[str, int], Float[Tensor, "n d"]]
 """Give an arm's features of the test images under a kind and severity of corruption."""

@@ -1,4 +1,4 @@
-"""Let a trained method take what people have: paths, PIL images and uint8 arrays, besides prepared tensors."""
+"""Let a trained method take what people have: paths, PIL images, uint8 arrays and signals, besides prepared tensors."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from jepakit.data import Arrays, Unreadable, to_uint8
 from jepakit.data.decode import open_image, pixels_to_uint8
 from jepakit.types import UserError
+from jepakit.views import Preprocess
 
 Images = Tensor | NDArray[Any] | Image.Image | str | Path | Sequence[Any]
 _CHUNK = 256
 
 
 class Model:
-    """Wrap a trained method: decode and prepare images by its stored settings, pass every other name through.
+    """Wrap a trained method: decode and prepare inputs by its stored settings, pass every other name through.
 
     Args:
         method: The method, in eval mode.
@@ -41,9 +42,11 @@ class Model:
         """Return what the encoder takes.
 
         Args:
-            images: Float tensors pass as they are. uint8 arrays or tensors (b, h, w), (b, c, h, w) or (b, h, w, c), a
-                PIL image, a path, or a sequence of paths, PIL images and uint8 arrays (h, w), (c, h, w) or (h, w, c)
-                are decoded, cut to squares, resized and normalised.
+            images: Float tensors (b, c, h, w) pass as they are. Of a model of signals, arrays or tensors (b, c, t) of
+                its own length are laid out, NaN where nothing was measured. Of a model of images, uint8 arrays or
+                tensors (b, h, w), (b, c, h, w) or (b, h, w, c), a PIL image, a path, or a sequence of paths, PIL
+                images and uint8 arrays (h, w), (c, h, w) or (h, w, c) are decoded, cut to squares, resized and
+                normalised.
 
         Raises:
             UserError: The images are of another type or shape, or one of them cannot be read.
@@ -66,6 +69,9 @@ class Model:
 
     def _parts(self, images: Images) -> Iterator[Float[Tensor, "b c h w"]]:
         """Prepare images a few at a time, so that a large set never lies in memory as floats."""
+        if not isinstance(self.method.preprocess, Preprocess):
+            yield from self._signals(images)
+            return
         if isinstance(images, Tensor) and images.is_floating_point():
             channels = self.method.preprocess.channels
             if images.ndim != 4 or images.shape[1] != channels:
@@ -75,6 +81,16 @@ class Model:
         for part in self._pixels(images).split(_CHUNK):
             prepared: Tensor = self.method.preprocess(part.to(self.device))
             yield prepared.to(self.method.dtype)
+
+    def _signals(self, signals: Images) -> Iterator[Float[Tensor, "b c h w"]]:
+        """Lay signals out a few at a time; what is laid out already passes as it is."""
+        numbers = torch.as_tensor(signals) if isinstance(signals, (Tensor, np.ndarray)) else None
+        if numbers is None or numbers.ndim not in (3, 4):
+            got = type(signals).__name__ if numbers is None else f"an array of {tuple(numbers.shape)}"
+            raise UserError(f"This model takes signals as an array of (samples, channels, moments), got {got}.")
+        for part in numbers.float().split(_CHUNK):
+            moved = part.to(self.device)
+            yield (moved if moved.ndim == 4 else self.method.preprocess(moved)).to(self.method.dtype)
 
     def _pixels(self, images: Images) -> UInt8[Tensor, "b c h w"]:
         """Return uint8 pixels of images in any form, cut to the encoder's square where they come one by one."""

@@ -4,40 +4,75 @@ from dataclasses import replace
 from typing import Any
 
 from jepakit.nn import BackboneConfig, ConvNetConfig, ResNet9Config, ResNetConfig, ViTConfig
-from jepakit.types import UserError
-from jepakit.views import Augment, Preprocess
+from jepakit.types import UserError, require
+from jepakit.views import AnyPreprocess, AnyViews, Augment, Preprocess
 
 EncoderConfig = ViTConfig | ResNetConfig | ResNet9Config | ConvNetConfig | BackboneConfig
 
 
-def settle(config: Any, encoder: EncoderConfig, preprocess: Preprocess, **views: Augment) -> None:
-    """Set, in a frozen config, the channels and normalisation of preprocessing and views to what the encoder takes.
+def settle(config: Any, encoder: EncoderConfig, preprocess: AnyPreprocess, **views: AnyViews) -> None:
+    """Set, in a frozen config, what preprocessing and views have to share with the encoder.
 
     Args:
         config: The configuration that is being made; its `preprocess` and the named views are replaced.
-        encoder: Decides the channels, and a ViT the image size of `preprocess`.
-        preprocess: Decides the normalisation.
+        encoder: Decides the channels of images, and a ViT the image size of `preprocess`.
+        preprocess: Decides the normalisation; one of signals decides all else too, and the encoder must fit.
         views: Views to settle, by field name.
 
     Raises:
-        UserError: The encoder's images are not square, or it is of a class that could not be loaded again.
+        UserError: The encoder's images are not square, or no pictures of the signals; it is of a class that could not
+            be loaded again; or views are of another kind of data than the preprocessing.
     """
     if not isinstance(encoder, EncoderConfig):
         raise UserError(
             f"an encoder of type {type(encoder).__name__} cannot be written down and loaded again; give a ViTConfig, "
             "ResNetConfig, ConvNetConfig, TimmConfig or HuggingFaceConfig, or a subclass of jepakit.nn.BackboneConfig."
         )
-    if isinstance(encoder, ViTConfig):
-        preprocess = replace(preprocess, image_size=square_size(encoder))
-    preprocess = replace(preprocess, channels=encoder.in_channels)
+    if isinstance(preprocess, Preprocess):
+        if isinstance(encoder, ViTConfig):
+            preprocess = replace(preprocess, image_size=square_size(encoder))
+        preprocess = replace(preprocess, channels=encoder.in_channels)
+    else:
+        require_pictures(encoder, preprocess)
     object.__setattr__(config, "preprocess", preprocess)
     for name, augment in views.items():
         object.__setattr__(config, name, match(augment, preprocess))
 
 
-def match(augment: Augment, preprocess: Preprocess) -> Augment:
-    """Return the views with the channels and the normalisation of `preprocess`; their size stays their own."""
-    return replace(augment, channels=preprocess.channels, mean=preprocess.mean, std=preprocess.std)
+def match(augment: AnyViews, preprocess: AnyPreprocess) -> Any:
+    """Return the views with the channels and the normalisation of `preprocess`; those of images keep their size.
+
+    Raises:
+        UserError: The views are of images and the preprocessing of signals, or the other way round.
+    """
+    if isinstance(augment, Augment) and isinstance(preprocess, Preprocess):
+        return replace(augment, channels=preprocess.channels, mean=preprocess.mean, std=preprocess.std)
+    if isinstance(augment, Augment) or isinstance(preprocess, Preprocess):
+        raise UserError(
+            f"{type(augment).__name__} makes no views of what {type(preprocess).__name__} prepares; take Augment for "
+            "images, and for signals the views of their kind."
+        )
+    return replace(augment, preprocess=preprocess)
+
+
+def require_pictures(encoder: EncoderConfig, preprocess: Any) -> None:
+    """Refuse an encoder that does not take what signals are laid out as.
+
+    Raises:
+        UserError: Its channels or, of a ViT, its image size differ.
+    """
+    channels, (height, width) = preprocess.channels, preprocess.shape
+    name = type(preprocess).__name__
+    require(
+        encoder.in_channels == channels,
+        f"{name} gives {channels} planes, but the encoder's in_channels differs; set it.",
+    )
+    if isinstance(encoder, ViTConfig):
+        require(
+            encoder.image_size == (height, width),
+            f"{name} lays signals out as {height} x {width}, but the encoder's image_size is {encoder.image_size}; "
+            f"set it to ({height}, {width}).",
+        )
 
 
 def square_size(encoder: ViTConfig) -> int:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jepakit.jepa import Objective
-from jepakit.methods.masked import MaskedConfig, MaskedImageMethod
+from jepakit.methods.masked import MaskedConfig, MaskedMethod
 from jepakit.nn import EMATarget, Linear, Whitening
 from jepakit.nn.target import normalise_tokens
 from jepakit.objectives import DISTANCES
@@ -49,7 +49,7 @@ class IJEPAConfig(MaskedConfig):
             return IJEPA(self, seed, num_steps)
 
 
-class IJEPA(MaskedImageMethod):
+class IJEPA(MaskedMethod):
     """Predict hidden blocks in the embedding space of a moving average of the encoder."""
 
     config_class = IJEPAConfig

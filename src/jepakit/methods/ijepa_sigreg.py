@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from jepakit.jepa import Objective, Term
-from jepakit.methods.masked import MaskedConfig, MaskedImageMethod
+from jepakit.methods.masked import MaskedConfig, MaskedMethod
 from jepakit.nn import Projector, SharedTarget
 from jepakit.objectives import DISTANCES, SIGReg
 from jepakit.random import Stream, seeded_init
@@ -51,7 +51,7 @@ class IJEPASIGRegConfig(MaskedConfig):
             return IJEPASIGReg(self, seed)
 
 
-class IJEPASIGReg(MaskedImageMethod):
+class IJEPASIGReg(MaskedMethod):
     """Predict hidden patches in the live encoder's space, with its tokens pushed towards a Gaussian per position."""
 
     config_class = IJEPASIGRegConfig

@@ -13,7 +13,7 @@ in the authors' minimal example; pooled mean tokens also for ViTs.
 from dataclasses import dataclass, replace
 
 from einops import repeat
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from jepakit.jepa import Objective, Term
@@ -21,7 +21,8 @@ from jepakit.methods.agree import EncoderConfig, match, settle
 from jepakit.methods.multiview import MultiViewMethod
 from jepakit.objectives import SIGReg, mse
 from jepakit.random import seeded_init
-from jepakit.views import MultiCrop, Preprocess, View
+from jepakit.types import Content
+from jepakit.views import AnyPreprocess, MultiCrop, View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class LeJEPAConfig:
     Args:
         encoder: The network that perceives.
         views: Global and local crops.
-        preprocess: What is done to an image that is only looked at.
+        preprocess: What is done to a sample that is only looked at.
         projector_dims: Widths of the projector's layers.
         sigreg_weight: Weight `w` of SIGReg, in the normalisation of `objectives.sigreg`; the prediction weighs 1.
         num_slices: Random directions a step.
@@ -39,7 +40,7 @@ class LeJEPAConfig:
 
     encoder: EncoderConfig
     views: MultiCrop
-    preprocess: Preprocess
+    preprocess: AnyPreprocess
     projector_dims: tuple[int, ...] = (2048, 2048, 128)
     sigreg_weight: float = 10.0
     num_slices: int = 1024
@@ -73,9 +74,9 @@ class LeJEPA(MultiViewMethod):
         local = views.local and replace(views.local, seed=seed)
         self.views = replace(views, global_=replace(views.global_, seed=seed), local=local)
 
-    def make_views(self, image: UInt8[Tensor, "b c h w"], ids: Int[Tensor, " b"], step: int) -> list[View]:
+    def make_views(self, content: Content, ids: Int[Tensor, " b"], step: int) -> list[View]:
         """Draw the global views, then the local ones."""
-        return list(self.views(image, ids, step))
+        return list(self.views(content, ids, step))
 
     def relate(
         self, z: Float[Tensor, "b v d"], views: list[View]

@@ -1,4 +1,4 @@
-"""Share what every masked image method has: an encoder of visible patches, a mask, views, and a masked predictor."""
+"""Share what every masked method has: an encoder of visible patches, a mask, views, and a masked predictor."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -7,22 +7,22 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from jepakit.jepa import HideThenEncode, Objective
-from jepakit.masking import BlockMask, MultiBlock, RandomMask
+from jepakit.masking import AnyMask
 from jepakit.methods.agree import settle, square_size
 from jepakit.nn import MaskedPredictor, Target, ViT, ViTConfig
-from jepakit.types import Hidden, ImageBatch
-from jepakit.views import Augment, Preprocess
+from jepakit.types import Hidden, Samples
+from jepakit.views import AnyPreprocess, AnyViews, Augment
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaskedConfig:
-    """Describe the shared parts; grids and image sizes follow the encoder's.
+    """Describe the shared parts; grids and the size of image views follow the encoder's.
 
     Args:
         encoder: The Vision Transformer that perceives.
         mask: What is hidden.
-        augment: Views of training images.
-        preprocess: What is done to an image that is only looked at.
+        augment: Views of training samples.
+        preprocess: What is done to a sample that is only looked at.
         predictor_dim: Width of the predictor.
         predictor_depth: Blocks of the predictor.
         predictor_heads: Heads of the predictor's attention.
@@ -30,9 +30,9 @@ class MaskedConfig:
     """
 
     encoder: ViTConfig
-    mask: MultiBlock | RandomMask | BlockMask
-    augment: Augment
-    preprocess: Preprocess
+    mask: AnyMask
+    augment: AnyViews
+    preprocess: AnyPreprocess
     predictor_dim: int = 384
     predictor_depth: int = 6
     predictor_heads: int = 12
@@ -41,7 +41,8 @@ class MaskedConfig:
     def __post_init__(self) -> None:
         """Let mask and views take their sizes from the encoder."""
         settle(self, self.encoder, self.preprocess, augment=self.augment)
-        object.__setattr__(self, "augment", replace(self.augment, image_size=square_size(self.encoder)))
+        if isinstance(self.augment, Augment):
+            object.__setattr__(self, "augment", replace(self.augment, image_size=square_size(self.encoder)))
         object.__setattr__(self, "mask", replace(self.mask, grid=self.encoder.grid))
 
     def build_predictor(self, target_dim: int = 0) -> MaskedPredictor:
@@ -58,8 +59,8 @@ class MaskedConfig:
         )
 
 
-class MaskedImageMethod(HideThenEncode):
-    """Hide patches of one augmented view of each image and ask about them.
+class MaskedMethod(HideThenEncode):
+    """Hide patches of one augmented view of each sample and ask about them.
 
     Args:
         config: The shared parts.
@@ -86,9 +87,9 @@ class MaskedImageMethod(HideThenEncode):
         self.augment = replace(config.augment, seed=seed)
         self.preprocess = config.preprocess
 
-    def prepare(self, batch: ImageBatch, step: int) -> Float[Tensor, "b c h w"]:
-        """Return one augmented view of each image."""
-        return self.augment(batch.image, batch.id, step).image.to(self.dtype)
+    def prepare(self, batch: Samples, step: int) -> Float[Tensor, "b c h w"]:
+        """Return one augmented view of each sample."""
+        return self.augment(batch.content, batch.id, step).image.to(self.dtype)
 
     def hide(self, ids: Int[Tensor, " b"], step: int) -> Hidden:
         """Choose the visible patches and the hidden ones."""

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from jepakit.jepa import Objective
-from jepakit.methods.masked import MaskedConfig, MaskedImageMethod
+from jepakit.methods.masked import MaskedConfig, MaskedMethod
 from jepakit.nn import Target
 from jepakit.objectives import DISTANCES
 from jepakit.random import seeded_init
@@ -68,7 +68,7 @@ class PatchTarget(Target):
         return (patches - mean) * torch.rsqrt(variance + 1e-6)
 
 
-class Pixels(MaskedImageMethod):
+class Pixels(MaskedMethod):
     """Predict the raw pixels of hidden patches."""
 
     config_class = PixelsConfig

@@ -15,7 +15,7 @@ SIGReg (arXiv 2511.08544) instead of a moving average; both directions of each p
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from jepakit.jepa import Objective, Term
@@ -24,8 +24,8 @@ from jepakit.methods.multiview import MultiViewMethod
 from jepakit.nn import ConditionedPredictor
 from jepakit.objectives import SIGReg, mse
 from jepakit.random import seeded_init
-from jepakit.types import Prediction
-from jepakit.views import PARAMS, Augment, Preprocess, View, relative
+from jepakit.types import Content, Prediction
+from jepakit.views import AnyPreprocess, AnyViews, View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class TransformJEPAConfig:
     Args:
         encoder: The network that perceives.
         augment: How both views are drawn; its parameters are what the predictor is told.
-        preprocess: What is done to an image that is only looked at.
+        preprocess: What is done to a sample that is only looked at.
         projector_dims: Widths of the projector's layers.
         predictor_dim: Width of the predictor's hidden layers.
         sigreg_weight: Weight `w` of SIGReg, in the normalisation of `objectives.sigreg`; the prediction weighs 1.
@@ -43,8 +43,8 @@ class TransformJEPAConfig:
     """
 
     encoder: EncoderConfig
-    augment: Augment
-    preprocess: Preprocess
+    augment: AnyViews
+    preprocess: AnyPreprocess
     projector_dims: tuple[int, ...] = (512, 128)
     predictor_dim: int = 512
     sigreg_weight: float = 10.0
@@ -70,22 +70,25 @@ class TransformJEPA(MultiViewMethod):
         objective = Objective(mse, {"sigreg": sigreg})
         super().__init__(config.encoder.build(), config.projector_dims, objective, seed)
         self.config = config
-        self.predictor = ConditionedPredictor(config.projector_dims[-1], len(PARAMS), config.predictor_dim)
+        self.predictor = ConditionedPredictor(
+            config.projector_dims[-1], len(config.augment.params), config.predictor_dim
+        )
         self.augment = replace(config.augment, seed=seed)
         self.preprocess = config.preprocess
 
-    def make_views(self, image: UInt8[Tensor, "b c h w"], ids: Int[Tensor, " b"], step: int) -> list[View]:
-        """Draw two views of each image."""
-        return [self.augment(image, ids, step, view) for view in range(2)]
+    def make_views(self, content: Content, ids: Int[Tensor, " b"], step: int) -> list[View]:
+        """Draw two views of each sample."""
+        return [self.augment(content, ids, step, view) for view in range(2)]
 
     def relate(
         self, z: Float[Tensor, "b v d"], views: list[View]
     ) -> tuple[Float[Tensor, "b q d"], Float[Tensor, "b q d"]]:
         """Predict each view from the other, told the way from one to the other."""
         first, second = (view.params for view in views)
-        told = torch.stack((relative(first, second), relative(second, first)), dim=1)
+        way = self.augment.relative
+        told = torch.stack((way(first, second), way(second, first)), dim=1)
         return self.predictor(z, told), z.flip(1)
 
     def questions(self, x: Float[Tensor, "b c h w"], ids: Int[Tensor, " b"], step: int) -> Prediction:
-        """Draw two views of prepared inputs, taken back to pixels, and ask both ways."""
-        return self.ask(self.preprocess.to_pixels(x), ids, step)
+        """Draw two views of prepared inputs, taken back to their source, and ask both ways."""
+        return self.ask(self.preprocess.to_source(x), ids, step)

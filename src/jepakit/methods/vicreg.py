@@ -10,7 +10,7 @@ weights 25, 25 and 1 are the paper's 25, 12.5 and 0.5; both views pass BatchNorm
 
 from dataclasses import dataclass, replace
 
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from jepakit.jepa import Objective, Term
@@ -18,7 +18,8 @@ from jepakit.methods.agree import EncoderConfig, settle
 from jepakit.methods.multiview import MultiViewMethod
 from jepakit.objectives import Covariance, Variance, mse
 from jepakit.random import seeded_init
-from jepakit.views import Augment, Preprocess, View
+from jepakit.types import Content
+from jepakit.views import AnyPreprocess, AnyViews, View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class VICRegConfig:
     Args:
         encoder: The network that perceives.
         augment: How both views are drawn.
-        preprocess: What is done to an image that is only looked at.
+        preprocess: What is done to a sample that is only looked at.
         projector_dims: Widths of the projector's layers.
         invariance_weight: Weight of the distance between the views.
         variance_weight: Weight of the hinge on each dimension's deviation.
@@ -36,8 +37,8 @@ class VICRegConfig:
     """
 
     encoder: EncoderConfig
-    augment: Augment
-    preprocess: Preprocess
+    augment: AnyViews
+    preprocess: AnyPreprocess
     projector_dims: tuple[int, ...] = (2048, 2048, 2048)
     invariance_weight: float = 25.0
     variance_weight: float = 25.0
@@ -69,9 +70,9 @@ class VICReg(MultiViewMethod):
         self.preprocess = config.preprocess
         self.augment = replace(config.augment, seed=seed)
 
-    def make_views(self, image: UInt8[Tensor, "b c h w"], ids: Int[Tensor, " b"], step: int) -> list[View]:
-        """Draw two views of each image."""
-        return [self.augment(image, ids, step, view) for view in range(2)]
+    def make_views(self, content: Content, ids: Int[Tensor, " b"], step: int) -> list[View]:
+        """Draw two views of each sample."""
+        return [self.augment(content, ids, step, view) for view in range(2)]
 
     def relate(
         self, z: Float[Tensor, "b v d"], views: list[View]

@@ -86,7 +86,7 @@ class ConvNet(WholeImageEncoder):
         )
         init_convolutions(self)
         with torch.no_grad():
-            filters = cosine_filters(in_channels, _STEM_KERNEL)[: stem_width // 2]
+            filters = cosine_filters(in_channels, _STEM_KERNEL, _STEM_KERNEL)[: stem_width // 2]
             self.stem.conv.weight[: 2 * len(filters)] = torch.cat((filters, -filters))
 
     def feature_map(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:

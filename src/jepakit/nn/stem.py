@@ -12,7 +12,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from jepakit.nn.batchnorm import BatchNorm
-from jepakit.types import UserError
 
 
 class CosineStem(nn.Module):
@@ -21,12 +20,9 @@ class CosineStem(nn.Module):
     A fresh one already describes a patch by what is in it. Its weights are trained like any others.
 
     Args:
-        patch_size: Height and width of a patch, which must be equal.
-        in_channels: Channels of the images.
+        patch_size: Height and width of a patch; of a signal 1 and the moments of one token.
+        in_channels: Channels of the images, or planes of what a signal is laid out as.
         dim: Width of a token.
-
-    Raises:
-        UserError: The patch is not square.
 
     Source: our own; a first layer of whitened patches and a rectifier after Coates, Lee and Ng 2011, "An analysis of
     single-layer networks in unsupervised feature learning" (AISTATS), with cosines in place of learned centres.
@@ -34,11 +30,9 @@ class CosineStem(nn.Module):
 
     def __init__(self, patch_size: tuple[int, int], in_channels: int, dim: int):
         super().__init__()
-        if patch_size[0] != patch_size[1]:
-            raise UserError(f"a cosine stem takes square patches, got {patch_size[0]}x{patch_size[1]}.")
-        self.patch_size = patch_size[0]
+        self.patch_size = patch_size
         self.in_channels = in_channels
-        width = 2 * in_channels * self.patch_size**2
+        width = 2 * in_channels * patch_size[0] * patch_size[1]
         self.basis = nn.Linear(width // 2, width, bias=False)
         self.bn = BatchNorm(width)
         self.proj = nn.Linear(width, dim)
@@ -46,7 +40,7 @@ class CosineStem(nn.Module):
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Set the cosines and draw the linear map, which keeps variances."""
-        filters = cosine_filters(self.in_channels, self.patch_size).flatten(1)
+        filters = cosine_filters(self.in_channels, *self.patch_size).flatten(1)
         self.basis.weight.copy_(torch.cat((filters, -filters)))
         self.bn.reset_parameters()
         nn.init.normal_(self.proj.weight, std=self.proj.in_features**-0.5)
@@ -59,7 +53,7 @@ class CosineStem(nn.Module):
         return tokens.unflatten(0, patches.shape[:2])
 
 
-def cosine_filters(channels: int, size: int) -> Float[Tensor, "n channels size size"]:
+def cosine_filters(channels: int, height: int, width: int) -> Float[Tensor, "n channels height width"]:
     """Return an orthonormal basis of patches: products of cosines along channels, rows and columns, smoothest first.
 
     Over three channels the cosines are brightness, red against blue, and green against both. The order is that of
@@ -67,11 +61,9 @@ def cosine_filters(channels: int, size: int) -> Float[Tensor, "n channels size s
 
     Source: the type-II discrete cosine transform. Deviations: none.
     """
-    rows, colours = _cosines(size), _cosines(channels)
-    basis = torch.einsum("ac,ih,jw->aijchw", colours, rows, rows).flatten(0, 2)
-    frequency = torch.arange(size, dtype=torch.float32).square()
-    colour = torch.arange(channels, dtype=torch.float32).square()
-    energy = 1 / ((1 + 9 * colour)[:, None, None] * (1 + frequency[:, None] + frequency))
+    basis = torch.einsum("ac,ih,jw->aijchw", *(_cosines(n) for n in (channels, height, width))).flatten(0, 2)
+    colour, rows, columns = (torch.arange(n, dtype=torch.float32).square() for n in (channels, height, width))
+    energy = 1 / ((1 + 9 * colour)[:, None, None] * (1 + rows[:, None] + columns))
     return basis[energy.flatten().argsort(descending=True, stable=True)]
 
 

@@ -5,6 +5,8 @@ from jepakit.recipes.agent import live as live
 from jepakit.recipes.config import ImageData as ImageData
 from jepakit.recipes.config import ImageRecipe as ImageRecipe
 from jepakit.recipes.config import Recipe as Recipe
+from jepakit.recipes.config import SeriesData as SeriesData
+from jepakit.recipes.config import SignalRecipe as SignalRecipe
 from jepakit.recipes.config import WorldData as WorldData
 from jepakit.recipes.config import WorldRecipe as WorldRecipe
 from jepakit.recipes.pipeline import train as train

@@ -1,6 +1,8 @@
-"""Describe a reproducible run on images or in a world: method, data, training, seed."""
+"""Describe a reproducible run on images, on signals or in a world: method, data, training, seed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from jepakit.methods import (
     DINOWMConfig,
@@ -14,6 +16,7 @@ from jepakit.methods import (
     TransformJEPAConfig,
     VICRegConfig,
 )
+from jepakit.storage import config_from_dict
 from jepakit.training import TrainingConfig
 from jepakit.types import UserError
 from jepakit.worlds import (
@@ -76,6 +79,67 @@ class ImageRecipe:
     recipe: str
     method: ImageMethodConfig
     data: ImageData
+    training: TrainingConfig
+    seed: int = field(default=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesData:
+    """Say which record to learn from, and how its time is divided: windows of a later part are never seen by training.
+
+    Args:
+        train: A .csv, .parquet or .npy file: a row a moment, a column a channel. Or an .npz with `x` (samples,
+            channels, moments), NaN where nothing was measured, and perhaps `y`, the class of each.
+        length: Moments of a window; the method's preprocessing and encoder follow it.
+        columns: Channels; by default every column of numbers.
+        time: The column of stamps; by default one with a usual name.
+        stride: Moments between the windows that training sees.
+        num_rows: Only so many moments from the beginning of the record; None takes all.
+        dev_fraction: Share of the moments, before those of the test, on which every choice is made and health is
+            measured. Of an .npz: share of the labelled training samples.
+        test_fraction: Share of the moments, the last, for `--final`. Of an .npz: share of the samples.
+        split_seed: Seed of the splits of an .npz.
+        num_health: Held-out windows on which health is measured.
+    """
+
+    train: str
+    length: int
+    columns: tuple[str, ...] = ()
+    time: str | None = None
+    stride: int = 1
+    num_rows: int | None = None
+    dev_fraction: float = 0.2
+    test_fraction: float = 0.2
+    split_seed: int = 0
+    num_health: int = 256
+
+
+SignalData = SeriesData
+Data = ImageData | SignalData
+_DATA: dict[str, Any] = {"ImageData": ImageData, "SeriesData": SeriesData}
+
+
+def data_from(stored: Mapping[str, Any]) -> Data:
+    """Return what a run's stored configuration says of its data."""
+    data: Data = config_from_dict(_DATA[stored.get("class", "ImageData")], stored)
+    return data
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalRecipe:
+    """Describe one run on signals that can be repeated.
+
+    Args:
+        recipe: The recipe's name.
+        method: What to learn by; `fitted_recipe` sets its sizes to those of the data.
+        data: What to learn from.
+        training: How to train.
+        seed: Seed of weights and of every draw.
+    """
+
+    recipe: str
+    method: ImageMethodConfig
+    data: SignalData
     training: TrainingConfig
     seed: int = field(default=0)
 
@@ -267,4 +331,4 @@ class WorldRecipe:
             )
 
 
-Recipe = ImageRecipe | WorldRecipe
+Recipe = ImageRecipe | SignalRecipe | WorldRecipe

@@ -1,19 +1,21 @@
-"""Give a training what it learns from and what its health is measured on: images, or clips of a world."""
+"""Give a training what it learns from and what its health is measured on: samples, or clips of a world."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from jepakit.data import Loader, Skipped, overlooked, read_all
-from jepakit.recipes.config import ImageRecipe, WorldRecipe
-from jepakit.recipes.splits import Sources, refuse_too_large
+from jepakit.recipes.config import ImageRecipe, SignalRecipe, WorldRecipe
+from jepakit.recipes.divided import Sources
+from jepakit.recipes.splits import decoder_of, refuse_too_large
 from jepakit.training.loop import Batches
 from jepakit.training.monitor import Monitor
-from jepakit.views import Augment, Preprocess
+from jepakit.types import Content
+from jepakit.views import AnyPreprocess, AnyViews, Augment, Preprocess, SignalViews
 from jepakit.worlds.distracted import reseeded
 from jepakit.worlds.stream import ClipStream
 
@@ -38,16 +40,17 @@ class Feed:
     skipped: Callable[[], list[Skipped]] = list
 
 
-def image_feed(recipe: ImageRecipe, sources: Sources, method: Any, device: torch.device) -> Feed:
-    """Return batches of the training images, and a monitor over held-out ones.
+def sample_feed(recipe: ImageRecipe | SignalRecipe, sources: Sources, method: Any, device: torch.device) -> Feed:
+    """Return batches of the training samples, and a monitor over held-out ones.
 
     Raises:
-        UserError: The labelled images are too many to hold in memory, or the held-out ones cannot be read.
+        UserError: The labelled samples are too many to hold in memory, or the held-out ones cannot be read.
     """
-    channels, size = method.preprocess.channels, recipe.data.stored_size
+    channels, workers = method.preprocess.channels, recipe.training.num_workers
     refuse_too_large(sources, recipe.data, channels)  # rather than once training is done
-    loader = Loader(sources.train, recipe.training.batch_size, channels, size, recipe.seed, recipe.training.num_workers)
-    health, _, skipped = read_all(sources.health, channels, size, recipe.training.num_workers)
+    decoder = decoder_of(sources.train, recipe.data, channels)
+    loader = Loader(decoder, recipe.training.batch_size, recipe.seed, workers)
+    health, _, skipped = read_all(decoder_of(sources.health, recipe.data, channels), workers)
     monitor = Monitor(*health_inputs(method, health.to(device)), num_settling=recipe.training.warmup_steps)
     return Feed(loader.from_step, monitor, skipped + overlooked(sources.train), lambda: loader.skipped)
 
@@ -72,11 +75,20 @@ def learning_world(recipe: WorldRecipe) -> Any:
 
 
 def health_inputs(
-    method: Any, images: UInt8[Tensor, "b c h w"], num_views: int = 4
+    method: Any, content: Content, num_views: int = 4
 ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b v c h w"]]:
-    """Prepare the held-out images and a few mild crops of each, the same at every measurement."""
-    preprocess: Preprocess = method.preprocess
-    crop = Augment(
+    """Prepare the held-out samples and a few mild views of each, the same at every measurement."""
+    mild = mild_views(method.preprocess)
+    ids = torch.arange(len(content), device=content.device)
+    views = torch.stack([mild(content, ids, 0, view).image for view in range(num_views)], dim=1)
+    return method.preprocess(content), views
+
+
+def mild_views(preprocess: AnyPreprocess) -> AnyViews:
+    """Return views in which a sample stays what it is: crops of an image, a signal a little later and with noise."""
+    if not isinstance(preprocess, Preprocess):
+        return SignalViews(preprocess=preprocess, shift_fraction=0.1, noise=0.1, name="health")
+    return Augment(
         image_size=preprocess.image_size,
         channels=preprocess.channels,
         mean=preprocess.mean,
@@ -84,5 +96,3 @@ def health_inputs(
         crop_scale=(0.6, 1.0),
         name="health",
     )
-    ids = torch.arange(len(images), device=images.device)
-    return preprocess(images), torch.stack([crop(images, ids, 0, view).image for view in range(num_views)], dim=1)

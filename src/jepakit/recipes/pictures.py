@@ -14,39 +14,45 @@ from torch import Tensor
 from jepakit.jepa import EncodeThenIndex, HideThenEncode
 from jepakit.methods import Pixels
 from jepakit.storage import Run, write_atomically
-from jepakit.types import ImageBatch
-from jepakit.views import Preprocess
+from jepakit.types import Content, ImageBatch, SignalBatch
+from jepakit.views import AnyPreprocess
 
 _SHOWN = 8
 _NEIGHBOURS = 6
 
 
 @torch.no_grad()
-def save_pictures(run: Run, method: Any, images: UInt8[Tensor, "n c h w"]) -> None:
-    """Write every picture that fits the method, from images that training never saw.
+def save_pictures(run: Run, method: Any, content: Content) -> None:
+    """Write every picture that fits the method, from samples that training never saw.
 
     Args:
         run: Where to write, under artifacts/.
         method: The trained method, in eval mode.
-        images: Held-out source pixels; the first few are shown, all are searched for neighbours.
+        content: Held-out samples; the first few are shown, all are searched for neighbours.
     """
-    preprocess: Preprocess = method.preprocess
-    shown = images[:_SHOWN]
-    ids = torch.arange(len(shown), device=images.device)
-    save_arrays(run, "features", {"image": _pixels(shown), "pca": pca_maps(method, shown)})
-    save_arrays(run, "neighbours", neighbours(method, images))
+    shown = content[:_SHOWN]
+    ids = torch.arange(len(shown), device=content.device)
+    save_arrays(run, "features", {"image": seen(method, shown), "pca": pca_maps(method, shown)})
+    save_arrays(run, "neighbours", neighbours(method, content))
     if isinstance(method, HideThenEncode):
         save_arrays(run, "masks", masks(method, shown, ids))
-        save_arrays(run, "energy", {"image": _pixels(shown), "energy": energy_maps(method, shown)})
+        save_arrays(run, "energy", {"image": seen(method, shown), "energy": energy_maps(method, shown)})
     if isinstance(method, Pixels):
         save_arrays(run, "reconstruction", reconstruction(method, shown, ids))
     if isinstance(method, EncodeThenIndex):
-        drawn = [_to_pixels(preprocess, view.image) for view in method.make_views(shown, ids, 0)]
+        drawn = [_to_pixels(method.preprocess, view.image) for view in method.make_views(shown, ids, 0)]
         same_size = [v for v in drawn if v.shape == drawn[0].shape]
-        save_arrays(run, "views", {"image": _pixels(shown), "views": np.stack(same_size, axis=1)})
+        save_arrays(run, "views", {"image": seen(method, shown), "views": np.stack(same_size, axis=1)})
 
 
-def pca_maps(method: Any, images: UInt8[Tensor, "n c h w"]) -> NDArray[Any]:
+def seen(method: Any, content: Content) -> NDArray[Any]:
+    """Return what people are shown of samples: images as they are, signals as they are laid out."""
+    return (
+        _pixels(content) if content.dtype == torch.uint8 else _to_pixels(method.preprocess, method.preprocess(content))
+    )
+
+
+def pca_maps(method: Any, images: Content) -> NDArray[Any]:
     """Return each token's first three principal components as colours in [0, 1], (n, gh, gw, 3)."""
     tokens = method.encode(method.preprocess(images).to(method.dtype), tokens=True).float()
     n, num_tokens, _ = tokens.shape
@@ -68,7 +74,7 @@ def grid_of(method: Any, num_tokens: int) -> tuple[int, int]:
     return grid
 
 
-def neighbours(method: Any, images: UInt8[Tensor, "n c h w"]) -> dict[str, NDArray[Any]]:
+def neighbours(method: Any, images: Content) -> dict[str, NDArray[Any]]:
     """Return the images whose embeddings lie nearest (by cosine) to those of the first few, themselves left out."""
     parts = [method.encode(method.preprocess(part).to(method.dtype)).float() for part in images.split(256)]
     z = torch.cat(parts)
@@ -76,25 +82,31 @@ def neighbours(method: Any, images: UInt8[Tensor, "n c h w"]) -> dict[str, NDArr
     similarity = z[:_SHOWN] @ z.T
     similarity.fill_diagonal_(-2.0)
     best = similarity.topk(min(_NEIGHBOURS, len(images) - 1), dim=1)
-    found = [_pixels(images[row]) for row in best.indices]
-    return {"query": _pixels(images[:_SHOWN]), "neighbours": np.stack(found), "similarity": best.values.cpu().numpy()}
+    found = [seen(method, images[row]) for row in best.indices]
+    query = seen(method, images[:_SHOWN])
+    return {
+        "query": query,
+        "neighbours": np.stack(found),
+        "similarity": best.values.cpu().numpy(),
+    }
 
 
-def masks(method: Any, images: UInt8[Tensor, "n c h w"], ids: Int[Tensor, " n"]) -> dict[str, NDArray[Any]]:
+def masks(method: Any, images: Content, ids: Int[Tensor, " n"]) -> dict[str, NDArray[Any]]:
     """Return what a step shows and asks of each image, on the grid of patches."""
-    view = method.prepare(ImageBatch(images, ids), 0)
+    batch = ImageBatch(images, ids) if images.dtype == torch.uint8 else SignalBatch(images, ids)
+    view = method.prepare(batch, 0)
     hidden = method.hide(ids, 0)
     height, width = method.encoder.grid
-    seen = _marked(hidden.context_idx[:, None], height * width)[:, 0]
+    visible = _marked(hidden.context_idx[:, None], height * width)[:, 0]
     asked = _marked(hidden.target_idx, height * width)
     return {
         "image": _to_pixels(method.preprocess, view),
-        "context": rearrange(seen, "n (gh gw) -> n gh gw", gh=height).cpu().numpy(),
+        "context": rearrange(visible, "n (gh gw) -> n gh gw", gh=height).cpu().numpy(),
         "targets": rearrange(asked, "n q (gh gw) -> n q gh gw", gh=height).cpu().numpy(),
     }
 
 
-def energy_maps(method: Any, images: UInt8[Tensor, "n c h w"], num_questions: int = 32) -> NDArray[Any]:
+def energy_maps(method: Any, images: Content, num_questions: int = 32) -> NDArray[Any]:
     """Return the mean energy of each position over several masks, (n, gh, gw); NaN where nothing was asked."""
     x = method.preprocess(images).to(method.dtype)
     height, width = method.encoder.grid
@@ -110,7 +122,7 @@ def energy_maps(method: Any, images: UInt8[Tensor, "n c h w"], num_questions: in
     return maps
 
 
-def reconstruction(method: Any, images: UInt8[Tensor, "n c h w"], ids: Int[Tensor, " n"]) -> dict[str, NDArray[Any]]:
+def reconstruction(method: Any, images: Content, ids: Int[Tensor, " n"]) -> dict[str, NDArray[Any]]:
     """Return images, what of them was shown, and the predicted pixels put in the place of the hidden ones."""
     x = method.preprocess(images).to(method.dtype)
     prediction = method.questions(x, ids, 0)
@@ -128,7 +140,7 @@ def reconstruction(method: Any, images: UInt8[Tensor, "n c h w"], ids: Int[Tenso
     shape = {"n": len(images), "gh": method.encoder.grid[0], "c": x.shape[1], "h": height, "w": width}
     back = "(n gh gw) (c h w) -> n c (gh h) (gw w)"
     return {
-        "image": _pixels(images),
+        "image": seen(method, images),
         "masked": _to_pixels(method.preprocess, rearrange(masked, back, **shape)),
         "predicted": _to_pixels(method.preprocess, rearrange(filled, back, **shape)),
     }
@@ -138,7 +150,7 @@ def _marked(idx: Int[Tensor, "n q m"], num_tokens: int) -> Tensor:
     return torch.zeros(*idx.shape[:2], num_tokens, dtype=torch.bool, device=idx.device).scatter_(2, idx, True)
 
 
-def _to_pixels(preprocess: Preprocess, x: Float[Tensor, "n c h w"]) -> NDArray[Any]:
+def _to_pixels(preprocess: AnyPreprocess, x: Float[Tensor, "n c h w"]) -> NDArray[Any]:
     return _pixels(preprocess.to_pixels(x.float()))
 
 

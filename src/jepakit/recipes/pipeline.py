@@ -16,11 +16,12 @@ from typing import Any
 import torch
 
 from jepakit.collectives import gather, rank
-from jepakit.data import ImageSource, Loader, Skipped
+from jepakit.data import ImageDecoder, ImageSource, Loader, Skipped
 from jepakit.recipes.config import ImageRecipe, Recipe, WorldRecipe
-from jepakit.recipes.feeds import Feed, image_feed, world_feed
+from jepakit.recipes.divided import Sources
+from jepakit.recipes.feeds import Feed, sample_feed, world_feed
 from jepakit.recipes.reusing import take_encoder
-from jepakit.recipes.splits import Sources, open_sources
+from jepakit.recipes.splits import open_sources
 from jepakit.storage import Run, config_to_dict, read_json, write_json
 from jepakit.training import Trainer, TrainingResult
 from jepakit.training.distributed import process_group
@@ -35,7 +36,7 @@ class Trained:
     Args:
         method: The method in memory.
         result: Where training stands.
-        sources: The images it came from, divided; None for a world.
+        sources: The samples it came from, divided; None for a world.
         is_main: Whether this process is the one that writes; of several, one is.
     """
 
@@ -61,7 +62,7 @@ def train(recipe: Recipe, out: Path | str, progress: Progress | None = None) -> 
         local_rank = stack.enter_context(process_group())
         is_main = rank() == 0
         device = choose_device(recipe.training.device, local_rank)
-        sources = open_sources(recipe.data) if isinstance(recipe, ImageRecipe) else None
+        sources = None if isinstance(recipe, WorldRecipe) else open_sources(recipe.data)
         if is_main:
             stack.enter_context(run.locked())
             if run.file("config.json").exists():
@@ -71,11 +72,11 @@ def train(recipe: Recipe, out: Path | str, progress: Progress | None = None) -> 
             take_encoder(method, recipe.encoder_from)
         if recipe.training.compile:
             compile_networks(method)
-        if isinstance(recipe, ImageRecipe):
-            assert sources is not None
-            feed = image_feed(recipe, sources, method, device)
-        else:
+        if isinstance(recipe, WorldRecipe):
             feed = world_feed(recipe, method, device)
+        else:
+            assert sources is not None
+            feed = sample_feed(recipe, sources, method, device)
         trainer = Trainer(
             method, recipe.training, run, feed.batches, monitor=feed.monitor, progress=progress or Silent()
         )
@@ -129,9 +130,8 @@ def train_in_memory(
     )
     recipe = replace(recipe, training=training, seed=seed)
     method = recipe.method.build(seed=seed, num_steps=steps).to(choose_device(training.device))
-    loader = Loader(
-        source, training.batch_size, method.preprocess.channels, recipe.data.stored_size, seed, training.num_workers
-    )
+    decoder = ImageDecoder(source, method.preprocess.channels, recipe.data.stored_size)
+    loader = Loader(decoder, training.batch_size, seed, training.num_workers)
     with tempfile.TemporaryDirectory() as folder:
         Trainer(method, training, Run(folder), loader.from_step).fit().require_whole()
     return method

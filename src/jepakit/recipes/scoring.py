@@ -1,4 +1,4 @@
-"""Score a trained method beside its floors: random initial weights, raw pixels, augmented raw pixels, chance."""
+"""Score a trained method beside its floors: random initial weights, the raw input, chance."""
 
 from dataclasses import replace
 from functools import partial
@@ -13,16 +13,28 @@ from jepakit.evaluation import (
     Arm,
     Evaluation,
     EvaluationConfig,
-    Images,
+    Inputs,
     augmented_pixels_arm,
+    corrupt_pixels,
     encoder_arm,
     evaluate_arms,
     pixels,
     pixels_arm,
 )
+from jepakit.evaluation.robustness import CorruptSource
 from jepakit.nn import ViT
-from jepakit.recipes.splits import Probing
-from jepakit.views import Augment, corrupt, kept_patches
+from jepakit.recipes.divided import Probing
+from jepakit.recipes.signal_floors import signal_arms
+from jepakit.types import Content
+from jepakit.views import (
+    CORRUPTIONS,
+    SERIES_CORRUPTIONS,
+    Augment,
+    Preprocess,
+    corrupt,
+    corrupt_series,
+    kept_patches,
+)
 
 LAYER = "last layer, after the final norm"
 POOLING = "mean of tokens"
@@ -35,23 +47,35 @@ def score(method: Any, probing: Probing, config: EvaluationConfig, num_pixel_cop
 
     Args:
         method: The trained method, in eval mode.
-        probing: Labelled images; its split must be the one that `config` names.
+        probing: Labelled samples; its split must be the one that `config` names.
         config: The rule; shots for which a class has too few images are left out.
         num_pixel_copies: Augmented copies of each training image that the floor of augmented pixels sees.
     """
     config = feasible(config, probing)
-    images = probe_images(probing, config, patch_grid(method, probing.train.images.shape[-1]))
+    inputs = probe_inputs(method, probing, config)
     untrained = method.config.build(seed=method.seed, num_steps=1).eval()
-    size = min(method.preprocess.image_size, MAX_PIXEL_SIZE)
     arms = {
-        "jepa": network_arm(method, images, config),
-        "random init": network_arm(untrained.to(device_of(method)), images, config, is_floor=True),
-        "raw pixels": raw_pixels_arm(images),
-        "augmented raw pixels": augmented_pixels_arm(
-            images, pixel_augment(method, size), replace(method.preprocess, image_size=size), num_pixel_copies
-        ),
-    }
+        "jepa": network_arm(method, inputs, config),
+        "random init": network_arm(untrained.to(device_of(method)), inputs, config, is_floor=True),
+    } | raw_arms(method, inputs, num_pixel_copies)
     return evaluate_arms(arms, probing.train.labels, probing.test.labels, len(probing.train.class_names), config)
+
+
+def raw_arms(method: Any, inputs: Inputs, num_pixel_copies: int) -> dict[str, Arm]:
+    """Return the floors that see the input itself: pixels, or signals as they are laid out and their statistics."""
+    if not isinstance(method.preprocess, Preprocess):
+        return signal_arms(method.preprocess, inputs)
+    size = min(method.preprocess.image_size, MAX_PIXEL_SIZE)
+    plain = replace(method.preprocess, image_size=size)
+    return {
+        "raw pixels": raw_pixels_arm(inputs),
+        "augmented raw pixels": augmented_pixels_arm(inputs, pixel_augment(method, size), plain, num_pixel_copies),
+    }
+
+
+def corruptions_of(method: Any) -> tuple[str, ...]:
+    """Return the kinds of corruption under which a method is scored."""
+    return CORRUPTIONS if isinstance(method.preprocess, Preprocess) else SERIES_CORRUPTIONS
 
 
 def feasible(config: EvaluationConfig, probing: Probing) -> EvaluationConfig:
@@ -62,20 +86,31 @@ def feasible(config: EvaluationConfig, probing: Probing) -> EvaluationConfig:
     return replace(config, shots=shots, probes=tuple(p for p in config.probes if shots or p != "kshot"))
 
 
-def probe_images(probing: Probing, config: EvaluationConfig, grid: tuple[int, int] = (8, 8)) -> Images:
-    """Return the labelled images in the form that every arm of an evaluation takes.
+def probe_inputs(method: Any, probing: Probing, config: EvaluationConfig) -> Inputs:
+    """Return the labelled samples that a method takes, in the form that every arm of an evaluation takes."""
+    if isinstance(method.preprocess, Preprocess):
+        return probe_images(probing, config, patch_grid(method, probing.train.content.shape[-1]))
+    return _inputs(probing, config, corrupt_series)
+
+
+def probe_images(probing: Probing, config: EvaluationConfig, grid: tuple[int, int] = (8, 8)) -> Inputs:
+    """Return labelled images in the form that every arm of an evaluation takes.
 
     Args:
         probing: Labelled images.
         config: The rule; without corruptions none are prepared.
         grid: Rows and columns of the patches that the corruption `patch_drop` drops.
     """
-    return Images(
-        train=probing.train.images,
-        test=probing.test.images,
+    return _inputs(probing, config, partial(corrupt_pixels, partial(corrupt, grid=grid)))
+
+
+def _inputs(probing: Probing, config: EvaluationConfig, by: CorruptSource) -> Inputs:
+    return Inputs(
+        train=probing.train.content,
+        test=probing.test.content,
         train_ids=torch.arange(len(probing.train)),
         test_ids=torch.arange(len(probing.test)),
-        corrupt=partial(corrupt, grid=grid) if config.corruptions else None,
+        corrupt=by if config.corruptions else None,
         seed=config.seed,
     )
 
@@ -88,16 +123,16 @@ def patch_grid(method: Any, size: int) -> tuple[int, int]:
     return side, side
 
 
-def network_arm(method: Any, images: Images, config: EvaluationConfig, is_floor: bool = False) -> Arm:
+def network_arm(method: Any, inputs: Inputs, config: EvaluationConfig, is_floor: bool = False) -> Arm:
     """Return a network's arm: pooled features, tokens where an attentive probe is asked for, dropped patches."""
     device = device_of(method)
 
-    def prepare(image: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c s s"]:
-        prepared: Tensor = method.preprocess(image.to(device))
+    def prepare(content: Content) -> Float[Tensor, "b c h w"]:
+        prepared: Tensor = method.preprocess(content.to(device))
         return prepared.to(method.dtype)
 
     return encoder_arm(
-        images,
+        inputs,
         method.encode,
         prepare,
         LAYER,
@@ -125,7 +160,7 @@ def _drop_tokens(method: Any, seed: int) -> Any:
     return encode
 
 
-def raw_pixels_arm(images: Images) -> Arm:
+def raw_pixels_arm(images: Inputs) -> Arm:
     """Return the floor of raw pixels, of images made smaller where they are larger than `MAX_PIXEL_SIZE`."""
     if images.train.shape[-1] <= MAX_PIXEL_SIZE:
         return pixels_arm(images)

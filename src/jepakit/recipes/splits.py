@@ -1,68 +1,46 @@
-"""Divide images into what training sees, what health is measured on, and what probes learn from and are tested on.
+"""Divide samples into what training sees, what health is measured on, and what probes learn from and are tested on.
 
 The test split never reaches training, and the probes see it only when a run is finished (`final`); choices are made on
-the development split, which is cut from the probes' training part. Sources are divided before a single image is
-decoded, so a file that cannot be read never moves another image across a border.
+the development split, which is cut from the probes' training part. Sources are divided before a single sample is
+decoded, so a file that cannot be read never moves another one across a border.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-
-import torch
-from jaxtyping import Int, UInt8
-from torch import Tensor
+from typing import Any
 
 from jepakit.data import (
+    Decoder,
+    ImageDecoder,
     ImageSource,
-    LabelledImages,
     NoLabels,
-    Skipped,
+    SignalDecoder,
+    Source,
     Subset,
     open_source,
     overlooked,
     read_all,
     read_labelled,
-    split,
 )
-from jepakit.recipes.config import ImageData
-from jepakit.types import UserError
+from jepakit.recipes.config import Data, ImageData
+from jepakit.recipes.divided import Probing, Sources, all_of, cut, divided
+from jepakit.recipes.signal_splits import open_signal_source, open_signals
+from jepakit.types import Content, UserError
 
 MAX_PROBE_BYTES = 16 * 2**30
-"""Most bytes of decoded labelled images: probes hold them all in memory, and features beside them."""
+"""Most bytes of decoded labelled samples: probes hold them all in memory, and features beside them."""
 
 
-@dataclass(frozen=True)
-class Probing:
-    """Hold the labelled images of the probes: a training part and the split on which they are scored."""
+def open_sources(data: Data) -> Sources:
+    """Open the samples of a run and hold out what training must not see.
 
-    train: LabelledImages
-    test: LabelledImages
-    split: str
-    skipped: list[Skipped]
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Hold the opened sources, divided.
-
-    Args:
-        train: Images to learn from, without those held out.
-        health: Held-out images without labels.
-        probe: Labelled images from which the probes learn for final scores; None without labels.
-        test: The labelled test split; None without labels.
-        fitting: The part of `probe` from which they learn while choices are made; None without labels.
-        dev: The rest of `probe`, on which choices are made; None without labels.
+    Raises:
+        UserError: A source cannot be opened, is too small to be divided, or holds the test samples of another one.
     """
-
-    train: Subset
-    health: Subset
-    probe: ImageSource | None = None
-    test: ImageSource | None = None
-    fitting: Subset | None = None
-    dev: Subset | None = None
+    return open_images(data) if isinstance(data, ImageData) else open_signals(data)
 
 
-def open_sources(data: ImageData) -> Sources:
+def open_images(data: ImageData) -> Sources:
     """Open the images of a run and hold out what training must not see.
 
     Raises:
@@ -70,40 +48,27 @@ def open_sources(data: ImageData) -> Sources:
     """
     _refuse_leaks(data)
     whole = _open_train(data)
-    test = None if data.test is None else _open_labelled(data.test, data)
-    probe = None if data.probe is None else _open_labelled(data.probe, data)
+    test: Source | None = None if data.test is None else _open_labelled(data.test, data)
+    probe: Source | None = None if data.probe is None else _open_labelled(data.probe, data)
     if probe is None and data.labels != "none" and whole.labels is not None:
         probe = whole
-    kept = torch.arange(len(whole))
+    kept = all_of(whole)
     if probe is None and test is not None:
         raise UserError(f"data.test is {data.test!r}, but there are no labels to fit probes by; give --data.probe.")
     if probe is not None and test is None:
-        fit_idx, test_idx = _cut(probe, data.split_seed, test_fraction=data.test_fraction)
+        fit_idx, test_idx = cut(probe, data.split_seed, test_fraction=data.test_fraction)
         kept = fit_idx if probe is whole else kept
         probe, test = Subset(probe, fit_idx), Subset(probe, test_idx)
-    num_health = min(data.num_health, len(kept) // 5)
-    if num_health < 2:
-        raise UserError(f"{data.train} has {len(kept)} images to learn from; at least 10 are needed.")
-    rest, health = split(len(kept), num_health / len(kept), data.split_seed)
-    sources = Sources(Subset(whole, kept[rest]), Subset(whole, kept[health]))
-    if probe is None:
-        return sources
-    fit_idx, dev_idx = _cut(probe, data.split_seed + 1, dev_fraction=data.dev_fraction)
-    return replace(sources, probe=probe, test=test, fitting=Subset(probe, fit_idx), dev=Subset(probe, dev_idx))
-
-
-def _cut(source: ImageSource, seed: int, **setting: float) -> tuple[Int[Tensor, " k"], Int[Tensor, " m"]]:
-    """Split a labelled source by the one setting that is given.
-
-    Raises:
-        UserError: One of the parts would be empty; it names the setting.
-    """
-    ((name, fraction),) = setting.items()
-    assert source.labels is not None
-    try:
-        return split(source.labels, fraction, seed)
-    except UserError as error:
-        raise UserError(f"data.{name}: {error}") from error
+    return divided(
+        whole,
+        kept,
+        probe,
+        test,
+        name=data.train,
+        num_health=data.num_health,
+        dev_fraction=data.dev_fraction,
+        seed=data.split_seed,
+    )
 
 
 def _open_train(data: ImageData) -> ImageSource:
@@ -151,29 +116,49 @@ def _overlap(a: Path, b: Path) -> bool:
     return a == b or a in b.parents or b in a.parents
 
 
-def read_health(sources: Sources, data: ImageData, channels: int, num_workers: int) -> UInt8[Tensor, "b c h w"]:
-    """Decode the held-out images of the health measurements."""
-    return read_all(sources.health, channels, data.stored_size, num_workers)[0]
+def decoder_of(source: Any, data: Data, channels: int) -> Decoder:
+    """Return what brings the samples of a source into the form in which they are kept.
+
+    Args:
+        source: Where they come from.
+        data: What says their size.
+        channels: Of images; signals keep their own.
+    """
+    if isinstance(data, ImageData):
+        return ImageDecoder(source, channels, data.stored_size)
+    return SignalDecoder(source, data.length)
 
 
-def refuse_too_large(sources: Sources, data: ImageData, channels: int) -> None:
-    """Refuse labelled images that would not fit into memory, before any is decoded.
+def open_whole(data: Data, spec: str) -> Any:
+    """Open other samples of the kind that a run has learned from, none held out."""
+    return open_source(spec) if isinstance(data, ImageData) else open_signal_source(replace(data, train=spec))
+
+
+def read_health(sources: Sources, data: Data, channels: int, num_workers: int) -> Content:
+    """Decode the held-out samples of the health measurements."""
+    return read_all(decoder_of(sources.health, data, channels), num_workers)[0]
+
+
+def refuse_too_large(sources: Sources, data: Data, channels: int) -> None:
+    """Refuse labelled samples that would not fit into memory, before any is decoded.
 
     Raises:
         UserError: They are more than `MAX_PROBE_BYTES`; it says how many and what to do.
     """
     num = sum(len(source) for source in (sources.probe, sources.test) if source is not None)
-    size = num * channels * data.stored_size**2
+    size = num * decoder_of(sources.train, data, channels).void(1).nbytes
     if size > MAX_PROBE_BYTES:
+        side, smaller = getattr(data, "stored_size", None), "a smaller labelled set (--data.probe)"
         raise UserError(
-            f"The {num} labelled images would fill {size / 2**30:.1f} GiB at {data.stored_size} x {data.stored_size} "
-            f"pixels, more than the {MAX_PROBE_BYTES / 2**30:.0f} GiB that probes may take; use a smaller "
-            "--data.stored-size or a smaller labelled set (--data.probe), or do without labels (--data.labels none)."
+            f"The {num} labelled {'images' if side else 'signals'} would fill {size / 2**30:.1f} GiB"
+            f"{f' at {side} x {side} pixels' if side else ''}, more than the {MAX_PROBE_BYTES / 2**30:.0f} GiB that "
+            f"probes may take; use {f'a smaller --data.stored-size or {smaller}' if side else 'fewer of them'}, or do "
+            "without labels (--data.labels none)."
         )
 
 
-def read_probing(sources: Sources, data: ImageData, channels: int, num_workers: int, *, final: bool) -> Probing | None:
-    """Decode the labelled images: train and test where `final`, else train and development; None without labels.
+def read_probing(sources: Sources, data: Data, channels: int, num_workers: int, *, final: bool) -> Probing | None:
+    """Decode the labelled samples: train and test where `final`, else train and development; None without labels.
 
     Raises:
         UserError: They are too many to hold in memory.
@@ -182,8 +167,8 @@ def read_probing(sources: Sources, data: ImageData, channels: int, num_workers: 
     if train is None or test is None:
         return None
     refuse_too_large(sources, data, channels)
-    learnt, skipped = read_labelled(train, channels, data.stored_size, num_workers)
-    asked, skipped_too = read_labelled(test, channels, data.stored_size, num_workers)
+    learnt, skipped = read_labelled(decoder_of(train, data, channels), num_workers)
+    asked, skipped_too = read_labelled(decoder_of(test, data, channels), num_workers)
     asked = asked.with_classes(learnt.class_names)
     skipped += skipped_too + overlooked(train) + overlooked(test)
     return Probing(learnt, asked, "test" if final else "dev", skipped)

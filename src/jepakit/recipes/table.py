@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from jepakit.nearest import nearest
-from jepakit.recipes import agents, cifar, digits, mazes, published, swm, two_rooms
+from jepakit.recipes import agents, cifar, digits, mazes, published, series, swm, two_rooms
 from jepakit.recipes.agent import AgentRecipe
-from jepakit.recipes.config import ImageRecipe, Recipe, WorldRecipe
+from jepakit.recipes.config import ImageRecipe, Recipe, SignalRecipe, WorldRecipe
 from jepakit.types import UserError
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -25,6 +25,9 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "small-lejepa": cifar.small_lejepa,
     "small-vicreg": cifar.small_vicreg,
     "small-pixels": cifar.small_pixels,
+    "series-ijepa": series.series_ijepa,
+    "series-ijepa-sigreg": series.series_ijepa_sigreg,
+    "series-values": series.series_values,
     "two-rooms-fixed": two_rooms.two_rooms_fixed,
     "two-rooms-fixed-pixels": two_rooms.two_rooms_fixed_pixels,
     "two-rooms-fixed-random-encoder": two_rooms.two_rooms_fixed_random_encoder,
@@ -47,7 +50,13 @@ def find_recipe(name: str) -> Callable[[], Recipe]:
     Raises:
         UserError: There is no such recipe (the nearest name is given), file or function.
     """
-    return _found(name, RECIPES, (ImageRecipe, WorldRecipe), "recipe", "an ImageRecipe or a WorldRecipe")
+    return _found(
+        name,
+        RECIPES,
+        (ImageRecipe, SignalRecipe, WorldRecipe),
+        "recipe",
+        "an ImageRecipe, a SignalRecipe or a WorldRecipe",
+    )
 
 
 def find_agent(name: str) -> Callable[[], AgentRecipe]:

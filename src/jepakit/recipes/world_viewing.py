@@ -147,7 +147,7 @@ def learn_to_draw(
     states = behaviour(world, FIRST_ID + torch.arange(num), num_steps).states
     x = numbers(seen(method, world, states))
     pictures = world.render(states).to(x.device)
-    preprocess = method.preprocess
+    preprocess: Any = method.preprocess
     with seeded_init(0, "viewing/decoder"):
         decoder = (
             FrameDecoderConfig(widths=(32, 32, 16))

@@ -17,7 +17,7 @@ from jepakit.types import require
 from jepakit.views.color import COLOR, apply_color, clamp_valid, solarize
 from jepakit.views.geometry import affine_sample, blur_weights, crop_weights, resample
 from jepakit.views.preprocess import check_normalisation, full_precision, per_channel, to_channels
-from jepakit.views.view import PARAMS, View
+from jepakit.views.view import PARAMS, View, relative
 
 Range = tuple[float, float]
 Params = Mapping[str, Float[Tensor, " b"]]
@@ -96,6 +96,15 @@ class Augment:
         require(all(0 <= j < 1 for j in self.jitter), f"Augment: jitter strengths are in [0, 1), got {self.jitter}.")
         require(self.jitter[3] <= 0.5, f"Augment: the strength of hue is at most half a turn, got {self.jitter[3]}.")
         require(self.noise_std >= 0, f"Augment: noise_std cannot be negative, got {self.noise_std}.")
+
+    @property
+    def params(self) -> tuple[str, ...]:
+        """Return the name of each parameter of a view."""
+        return PARAMS
+
+    def relative(self, params_from: Float[Tensor, "b p"], params_to: Float[Tensor, "b p"]) -> Float[Tensor, "b p"]:
+        """Return the second view's parameters in the frame of the first, see `view.relative`."""
+        return relative(params_from, params_to)
 
     def __call__(self, image: UInt8[Tensor, "b _ h w"], ids: Int[Tensor, " b"], step: int, view: int = 0) -> View:
         """Return view number `view` of each image at this step, and its parameters.

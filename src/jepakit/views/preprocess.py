@@ -101,6 +101,15 @@ class Preprocess:
         mean, std = (per_channel(v, self.channels, x.device) for v in (self.mean, self.std))
         return (x * (1.0 / (255.0 * std))).sub_(mean / std)  # in place: fresh memory takes longer than the sum
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return the height and the width of the result."""
+        return self.image_size, self.image_size
+
+    def to_source(self, x: Float[Tensor, "b c s s"]) -> UInt8[Tensor, "b c s s"]:
+        """Return what views are made of: pixels."""
+        return self.to_pixels(x)
+
     def to_pixels(self, x: Float[Tensor, "b c s s"]) -> UInt8[Tensor, "b c s s"]:
         """Return the source pixels of normalised images, rounded; what lies beyond black or white is cut off."""
         mean, std = (per_channel(v, self.channels, x.device) for v in (self.mean, self.std))

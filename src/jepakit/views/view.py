@@ -34,20 +34,15 @@ PARAMS = (
 
 @dataclass(frozen=True)
 class View:
-    """Hold augmented images and the parameters, named by `PARAMS`, of what was done to each.
+    """Hold augmented samples as the encoder takes them, and the parameters of what was done to each.
 
     Args:
-        image: Normalised images.
-        params: One row a sample, zero where nothing was done.
+        image: Normalised images, or what signals are laid out as.
+        params: One row a sample, zero where nothing was done; named by the `params` of the views' rules.
     """
 
-    image: Float[Tensor, "b c s s"]
+    image: Float[Tensor, "b c h w"]
     params: Float[Tensor, "b p"]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Return the name of each parameter."""
-        return PARAMS
 
 
 def rotate(y: Tensor, x: Tensor, half_turns: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,98 @@
+"""Say what samples are divided into: what training sees, what health is measured on, what probes learn from."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from jepakit.data import Labelled, Skipped, Source, Subset, split
+from jepakit.types import UserError
+
+
+@dataclass(frozen=True)
+class Probing:
+    """Hold the labelled samples of the probes: a training part and the split on which they are scored."""
+
+    train: Labelled
+    test: Labelled
+    split: str
+    skipped: list[Skipped]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Hold the opened sources, divided.
+
+    Args:
+        train: Samples to learn from, without those held out.
+        health: Held-out samples without labels.
+        probe: Labelled samples from which the probes learn for final scores; None without labels.
+        test: The labelled test split; None without labels.
+        fitting: The part of `probe` from which they learn while choices are made; None without labels.
+        dev: The rest of `probe`, on which choices are made; None without labels.
+    """
+
+    train: Subset
+    health: Subset
+    probe: Source | None = None
+    test: Source | None = None
+    fitting: Subset | None = None
+    dev: Subset | None = None
+
+
+def cut(source: Source, seed: int, **setting: float) -> tuple[Int[Tensor, " k"], Int[Tensor, " m"]]:
+    """Split a labelled source by the one setting that is given.
+
+    Raises:
+        UserError: One of the parts would be empty; it names the setting.
+    """
+    ((name, fraction),) = setting.items()
+    assert source.labels is not None
+    try:
+        return split(source.labels, fraction, seed)
+    except UserError as error:
+        raise UserError(f"data.{name}: {error}") from error
+
+
+def divided(
+    whole: Source,
+    kept: Int[Tensor, " k"],
+    probe: Source | None,
+    test: Source | None,
+    *,
+    name: str,
+    num_health: int,
+    dev_fraction: float,
+    seed: int,
+) -> Sources:
+    """Hold out the samples of the health measurements, and divide the probe set for choices.
+
+    Args:
+        whole: The samples to learn from.
+        kept: Those of them that no test split holds.
+        probe: Labelled samples apart from the test split, if any.
+        test: The test split, if any.
+        name: What to call `whole`.
+        num_health: Samples on which health is measured; a fifth of `kept` at most.
+        dev_fraction: Share of `probe` on which choices are made.
+        seed: Of the splits.
+
+    Raises:
+        UserError: There are too few samples.
+    """
+    num_health = min(num_health, len(kept) // 5)
+    if num_health < 2:
+        raise UserError(f"{name} has {len(kept)} samples to learn from; at least 10 are needed.")
+    rest, health = split(len(kept), num_health / len(kept), seed)
+    train, watched = Subset(whole, kept[rest]), Subset(whole, kept[health])
+    if probe is None:
+        return Sources(train, watched)
+    fit_idx, dev_idx = cut(probe, seed + 1, dev_fraction=dev_fraction)
+    fitting, dev = Subset(probe, fit_idx), Subset(probe, dev_idx)
+    return Sources(train, watched, probe, test, fitting, dev)
+
+
+def all_of(source: Source) -> Int[Tensor, " k"]:
+    """Return the index of every sample."""
+    return torch.arange(len(source))

@@ -1,0 +1,65 @@
+"""Recipes for time series: a window is laid out as channels by moments, and a small transformer reads its patches.
+
+`--data.train` names the record; sizes follow it. All share encoder, mask and number of windows seen, and differ in
+what is to be predicted.
+"""
+
+from typing import Any
+
+from jepakit.masking import RandomMask
+from jepakit.methods import IJEPAConfig, IJEPASIGRegConfig, PixelsConfig
+from jepakit.nn import ViTConfig
+from jepakit.recipes.config import ImageMethodConfig, SeriesData, SignalRecipe
+from jepakit.training import TrainingConfig
+from jepakit.views import SeriesPreprocess, SignalViews
+
+_LENGTH, _PATCH = 192, 12
+_PREPROCESS = SeriesPreprocess(signal_channels=1, length=_LENGTH)
+_VIT = ViTConfig(
+    image_size=(1, _LENGTH), patch_size=(1, _PATCH), dim=96, depth=2, num_heads=4, in_channels=2, stem="cosine"
+)
+_SHARED: dict[str, Any] = {
+    "encoder": _VIT,
+    "mask": RandomMask(grid=_VIT.grid, target_fraction=0.5),
+    "augment": SignalViews(preprocess=_PREPROCESS),
+    "preprocess": _PREPROCESS,
+    "predictor_dim": 64,
+    "predictor_depth": 1,
+    "predictor_heads": 4,
+    "context_pass": "once",
+}
+
+
+def _recipe(name: str, method: ImageMethodConfig, num_steps: int = 1500) -> SignalRecipe:
+    return SignalRecipe(
+        recipe=name,
+        method=method,
+        data=SeriesData(train="record.csv", length=_LENGTH),
+        training=TrainingConfig(
+            num_steps=num_steps,
+            batch_size=128,
+            optimizer="muon",
+            muon_ratio=4.0,
+            learning_rate=2e-3,
+            warmup_steps=num_steps // 10,
+            weight_decay=0.02,
+            health_every=num_steps // 5,
+            num_workers=0,
+        ),
+    )
+
+
+def series_ijepa() -> SignalRecipe:
+    """Learn a record by predicting whitened embeddings of hidden stretches, targets from a moving average (TS-JEPA)."""
+    method = IJEPAConfig(**_SHARED, distance="mse", momentum=0.99, target_norm="whiten")
+    return _recipe("series-ijepa", method)
+
+
+def series_ijepa_sigreg() -> SignalRecipe:
+    """Learn a record by masked prediction in the live encoder's space, kept open by SIGReg."""
+    return _recipe("series-ijepa-sigreg", IJEPASIGRegConfig(**_SHARED, projector_dims=(256, 64), sigreg_weight=3.0))
+
+
+def series_values() -> SignalRecipe:
+    """Learn a record by predicting the hidden values themselves: the arm without embeddings."""
+    return _recipe("series-values", PixelsConfig(**_SHARED, standardise=False))

@@ -1,0 +1,9 @@
+"""Name what a method may be given, whatever it learns from: preprocessing, and the rules by which views are drawn."""
+
+from jepakit.views.augment import Augment
+from jepakit.views.preprocess import Preprocess
+from jepakit.views.series import SeriesPreprocess
+from jepakit.views.signal_views import SignalViews
+
+AnyPreprocess = Preprocess | SeriesPreprocess
+AnyViews = Augment | SignalViews

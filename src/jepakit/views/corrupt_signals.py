@@ -1,0 +1,67 @@
+"""Corrupt signals, for measuring how an encoder trained on clean ones fares: five severities of three kinds.
+
+As in `corrupt`, a function of (kind, severity, sample id, seed), and a higher severity uses the same draws: louder
+noise, a longer gap, further channels gone.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from jepakit.random import Stream
+from jepakit.types import require
+from jepakit.views.signal_views import deviation
+
+SERIES_SEVERITIES: dict[str, tuple[float, float, float, float, float]] = {
+    "noise": (0.1, 0.25, 0.5, 1.0, 2.0),  # standard deviation as a multiple of each channel's own
+    "gap": (0.1, 0.2, 0.3, 0.5, 0.7),  # fraction of the moments, one stretch, that were not measured
+    "channel_drop": (0.2, 0.4, 0.6, 0.8, 0.9),  # fraction of the channels that were not measured; one always stays
+}
+SERIES_CORRUPTIONS = tuple(SERIES_SEVERITIES)
+
+
+@torch.no_grad()
+def corrupt_series(
+    kind: str, signal: Float[Tensor, "b c t"], severity: int, ids: Int[Tensor, " b"], seed: int = 0
+) -> Float[Tensor, "b c t"]:
+    """Return corrupted copies of windows of a record, NaN where nothing is measured any more.
+
+    Args:
+        kind: One of `SERIES_CORRUPTIONS`.
+        signal: Windows.
+        severity: From 1 to 5, see `SERIES_SEVERITIES`.
+        ids: The samples' ids, on which their draws depend.
+        seed: Seed of the draws.
+
+    Raises:
+        UserError: The kind or the severity is unknown.
+    """
+    known = ", ".join(SERIES_CORRUPTIONS)
+    require(
+        kind in SERIES_CORRUPTIONS,
+        f"There is no corruption {kind!r} of series; there are {known}.",
+    )
+    require(1 <= severity <= 5, f"A severity is a whole number from 1 to 5, got {severity}.")
+    level = SERIES_SEVERITIES[kind][severity - 1]
+    if kind == "noise":
+        drawn = Stream(seed, "corrupt/signal-noise").normal(0, ids, signal[0].numel())
+        return signal + drawn.view_as(signal) * (level * deviation(signal))
+    if kind == "gap":
+        return with_gap(signal, level, ids, seed, torch.nan)
+    order = Stream(seed, "corrupt/channels").bits(0, ids, signal.shape[1]).argsort(dim=1, stable=True)
+    num_gone = min(round(level * signal.shape[1]), signal.shape[1] - 1)
+    gone = torch.zeros_like(order, dtype=torch.bool).scatter(1, order[:, :num_gone], True)
+    return torch.where(gone[..., None], torch.nan, signal)
+
+
+def with_gap(
+    signal: Float[Tensor, "b c t"], fraction: float, ids: Int[Tensor, " b"], seed: int, value: float
+) -> Float[Tensor, "b c t"]:
+    """Return signals with one stretch of this fraction of the moments, somewhere, set to a value in all channels."""
+    length = signal.shape[-1]
+    width = max(round(fraction * length), 1)
+    u = Stream(seed, "corrupt/gap").uniform(0, ids, 1)
+    start = torch.floor(u * (length - width + 1))
+    moment = torch.arange(length, device=signal.device)
+    hidden = (moment >= start) & (moment < start + width)
+    return torch.where(hidden[:, None], value, signal)
