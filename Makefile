@@ -3,8 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SHARE ?= 1/1
 DATA ?= $(wildcard ../shared/data)
-export JEPAKIT_TEST_SHARE ?= 1/1
-DATA ?= $(if $(DATA),$(abspath $(DATA)),)
+export JEPAKIT_TEST_DATA ?= $(if $(DATA),$(abspath $(DATA)),)
 
 .PHONY: demo test check breaks clean
 

@@ -16,7 +16,7 @@ def train(arguments: list[str]) -> int:
     from jepakit import commands
     from jepakit.commands.cautions import collapse
     from jepakit.commands.running import default_folder
-    from jepakit.recipes import RECIPES, WorldRecipe, find_recipe
+    from jepakit.recipes import RECIPES, ImageRecipe, WorldRecipe, find_recipe
     from jepakit.storage import Run
     from jepakit.training.progress import make_progress
     from jepakit.types import UserError
@@ -52,7 +52,8 @@ def train(arguments: list[str]) -> int:
         words = f"Saved at step {result.step} of {recipe.training.num_steps} in {folder}; the same command goes on."
     else:
         status = 0
-        use = f"jepakit plan {folder}" if isinstance(recipe, WorldRecipe) else f"jepakit embed {folder} IMAGES out.npy"
+        what = "IMAGES" if isinstance(recipe, ImageRecipe) else "FILE"
+        use = f"jepakit plan {folder}" if isinstance(recipe, WorldRecipe) else f"jepakit embed {folder} {what} out.npy"
         following = f"Next: jepakit evaluate {folder} --final, or {use}"
         words = (
             f"Trained {result.step} steps in {result.seconds:.0f} s. Report: {folder}/report.html\n"

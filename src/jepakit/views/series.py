@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -15,7 +16,9 @@ from jepakit.types import require
 from jepakit.views.preprocess import per_channel
 
 _SHOWN = 3.0
-"""Deviations from the mean that are black and white in a picture for people."""
+"""Deviations from the mean at the edges of a channel's strip in a picture for people."""
+_INK, _PAPER = 40, (255, 238)
+"""Grey of a curve, and of the strips behind the curves, in turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +91,20 @@ class SeriesPreprocess:
         """Return normalised windows as what views are made of, NaN where nothing was measured."""
         return torch.where(x[:, 1] > 0, x[:, 0], torch.nan)
 
-    def to_pixels(self, x: Float[Tensor, "b 2 c t"]) -> UInt8[Tensor, "b 1 c t"]:
-        """Return grey pictures for people: the mean is grey, three deviations are black and white."""
-        return ((x[:, :1] / (2 * _SHOWN) + 0.5) * 255.0).round().clamp(0, 255).to(torch.uint8)
+    def to_pixels(self, x: Float[Tensor, "b 2 c t"]) -> UInt8[Tensor, "b 1 h t"]:
+        """Return pictures for people: a strip for each channel, and in it its curve, where something was measured.
+
+        The result is about half as high as it is wide; at least nine rows make a strip.
+        """
+        rows = max(9, self.length // (2 * self.signal_channels))
+        height = ((0.5 - x[:, 0] / (2 * _SHOWN)) * (rows - 1)).round().clamp(0, rows - 1)
+        following = torch.cat((height[..., 1:], height[..., -1:]), dim=-1)
+        row = torch.arange(rows, device=x.device)[:, None]
+        low, high = torch.minimum(height, following), torch.maximum(height, following)
+        inked = (row >= low[:, :, None]) & (row <= high[:, :, None]) & (x[:, 1, :, None] > 0)
+        paper = torch.tensor(_PAPER, device=x.device)[torch.arange(self.signal_channels, device=x.device) % 2]
+        strips = torch.where(inked, _INK, paper[:, None, None])
+        return rearrange(strips, "b c r t -> b 1 (c r) t").to(torch.uint8)
 
 
 def standardised(value: Float[Tensor, "b c t"], measured: Tensor) -> Float[Tensor, "b c t"]:
