@@ -1,8 +1,13 @@
 """Every method keeps the contract: what is hidden stays hidden, targets get no gradient, draws depend on ids alone."""
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from small_methods import CONFIGS, MASKED_NAMES, batch, build
+from tiny_runs import tiny_series
 
 from jepakit.jepa import JEPA, EncodeThenIndex
 from jepakit.types import Method, StepOutput, UserError
@@ -92,6 +97,50 @@ def test_a_target_patch_never_changes_what_the_context_encoder_sees(name: str) -
     assert torch.equal(s_x, s_x_changed)
     z_hat, z_hat_changed = (method.questions(images, ids, 0).z_hat for images in (x, changed))
     assert torch.equal(z_hat, z_hat_changed)
+
+
+SERIES = ("series-ijepa", "series-ijepa-sigreg", "series-values")
+
+
+def series_method(name: str) -> Any:
+    """Return a small method of windows of 3 channels x 24 moments, 6 patches a channel."""
+    config: Any = tiny_series(Path("record.csv"), name).method
+    encoder, preprocess = replace(config.encoder, image_size=(3, 24)), replace(config.preprocess, signal_channels=3)
+    return replace(config, encoder=encoder, preprocess=preprocess).build(seed=0, num_steps=20).eval()
+
+
+def with_patch(x: torch.Tensor, patch: int) -> torch.Tensor:
+    """Return windows of which one patch of the first holds other values."""
+    channel, column = divmod(patch, 6)
+    changed = x.clone()
+    changed[0, 0, channel, 4 * column : 4 * column + 4] += torch.tensor([1.0, -2.0, 3.0, -1.0])
+    return changed
+
+
+@pytest.mark.parametrize("name", SERIES[:2])
+def test_other_moments_of_a_series_change_what_is_to_be_predicted(name: str) -> None:
+    method = series_method(name)
+    x, ids = method.preprocess(torch.randn(2, 3, 24)), torch.arange(2)
+    seen = int(method.hide(ids, 0).context_idx[0, 0])
+    before, after = (method.questions(windows, ids, 0) for windows in (x, with_patch(x, seen)))
+    of_first = before.sample == 0
+    assert (before.z[of_first] - after.z[of_first]).abs().amax(dim=1).min() > 1e-5
+    torch.testing.assert_close(before.z[~of_first], after.z[~of_first])
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_hidden_moments_of_a_series_never_reach_the_context_encoder(name: str) -> None:
+    method = series_method(name)
+    x, ids = method.preprocess(torch.randn(2, 3, 24)), torch.arange(2)
+    hidden = method.hide(ids, 0)
+    changed = x
+    for target in hidden.target_idx[0].flatten().tolist():
+        changed = with_patch(changed, target)
+    s_x, s_x_changed = (method.encoder(windows, hidden.context_idx) for windows in (x, changed))
+    assert torch.equal(s_x, s_x_changed)
+    before, after = (method.questions(windows, ids, 0) for windows in (x, changed))
+    assert torch.equal(before.z_hat, after.z_hat)
+    assert float((before.z - after.z).abs().max()) > 1e-3
 
 
 @pytest.mark.parametrize("name", ("lejepa", "vicreg", "transform_jepa"))

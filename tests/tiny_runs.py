@@ -1,5 +1,6 @@
 """Runs that take a second: digits, networks of a few hundred weights, a handful of steps, few label draws."""
 
+import datetime
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from jepakit.commands import reaching, scoring
@@ -16,7 +18,7 @@ from jepakit.evaluation import EvaluationConfig
 from jepakit.nn import ResNetConfig, ViTConfig
 from jepakit.nn.framenet import FrameNetConfig
 from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
-from jepakit.recipes import ImageData, ImageRecipe, WorldRecipe, find_recipe, world_pictures
+from jepakit.recipes import ImageData, ImageRecipe, SignalRecipe, WorldRecipe, find_recipe, world_pictures
 from jepakit.recipes.config import CostLearning
 
 CONV = ResNetConfig(num_blocks=(1, 1), width=8, in_channels=1)
@@ -46,6 +48,45 @@ def tiny(
         training=replace(recipe.training, **(rhythm | pace | settings | training)),
         seed=seed,
     )
+
+
+def tiny_series(path: Path, name: str = "series-ijepa", *, seed: int = 0, **training: Any) -> SignalRecipe:
+    """Return a recipe of series on a file, with windows of 24 moments, a small network and four steps."""
+    recipe: Any = find_recipe(name)()
+    encoder = ViTConfig(image_size=(1, 24), patch_size=(1, 4), dim=16, depth=1, num_heads=2, in_channels=2)
+    method = replace(
+        recipe.method,
+        encoder=encoder,
+        preprocess=replace(recipe.method.preprocess, length=24),
+        predictor_dim=8,
+        predictor_heads=2,
+    )
+    if hasattr(method, "num_slices"):
+        method = replace(method, num_slices=16, projector_dims=(16, 8))
+    rhythm = {"num_steps": 4, "batch_size": 16, "warmup_steps": 1, "health_every": 0, "log_every": 2, "device": "cpu"}
+    return replace(
+        recipe,
+        method=method,
+        data=replace(recipe.data, train=str(path), length=24, num_health=8),
+        training=replace(recipe.training, **(rhythm | training)),
+        seed=seed,
+    )
+
+
+def write_record(path: Path, num: int = 400, missing: float = 0.05) -> Path:
+    """Write a record of three channels by the hour: two daily rhythms, noise, and what was not measured."""
+    generator = torch.Generator().manual_seed(0)
+    hour = torch.arange(num)
+    day = torch.stack([(hour * (2 * torch.pi / 24) + phase).sin() for phase in (0.0, 1.0)])
+    values = torch.cat((day, torch.zeros(1, num))) + 0.3 * torch.randn(3, num, generator=generator)
+    gone = torch.rand(3, num, generator=generator) < missing
+    begin = datetime.datetime(2020, 1, 1)
+    lines = ["date,a,b,noise"] + [
+        f"{begin + datetime.timedelta(hours=i)}," + ",".join("" if g else f"{v:.4f}" for v, g in zip(*row, strict=True))
+        for i, row in enumerate(zip(values.T.tolist(), gone.T.tolist(), strict=True))
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
 
 
 def tiny_world(name: str = "two-rooms-fixed", *, seed: int = 0, **training: Any) -> WorldRecipe:

@@ -119,13 +119,13 @@ def _read_csv(path: Path) -> dict[str, list[Any]]:
         raise UserError(f"{path} is no csv file in UTF-8: {error}.") from error
     if len(rows) < 2:
         raise UserError(f"{path} has no rows of values below the row of names.")
-    names, rows = rows[0], rows[1:]
+    names, rows = [name.strip() for name in rows[0]], rows[1:]
     uneven = next((i for i, row in enumerate(rows) if len(row) != len(names)), None)
     if uneven is not None:
         raise UserError(f"Row {uneven + 2} of {path} has {len(rows[uneven])} values for {len(names)} columns.")
     if len(set(names)) < len(names):
         raise UserError(f"{path} names a column twice: {', '.join(map(repr, names))}.")
-    return {name.strip(): list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
 def _read_parquet(path: Path) -> dict[str, list[Any]]:

@@ -18,7 +18,7 @@ from jepakit.methods import (
 )
 from jepakit.storage import config_from_dict
 from jepakit.training import TrainingConfig
-from jepakit.types import UserError
+from jepakit.types import UserError, require
 from jepakit.worlds import (
     Distracted,
     EmbeddedBehaviour,
@@ -100,6 +100,9 @@ class SeriesData:
         test_fraction: Share of the moments, the last, for `--final`. Of an .npz: share of the samples.
         split_seed: Seed of the splits of an .npz.
         num_health: Held-out windows on which health is measured.
+
+    Raises:
+        UserError: A size is below 1, or nothing would be left to learn from.
     """
 
     train: str
@@ -112,6 +115,18 @@ class SeriesData:
     test_fraction: float = 0.2
     split_seed: int = 0
     num_health: int = 256
+
+    def __post_init__(self) -> None:
+        for name in ("length", "stride", "num_rows"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"data.{name} is a number of moments from 1, got {value}.")
+        for name in ("dev_fraction", "test_fraction"):
+            require(0 < getattr(self, name) < 1, f"data.{name} is a share above 0 and below 1, got {getattr(self, name)}.")
+        require(
+            self.dev_fraction + self.test_fraction < 1,
+            f"data.dev_fraction and data.test_fraction leave nothing to learn from: {self.dev_fraction} and "
+            f"{self.test_fraction}.",
+        )
 
 
 SignalData = SeriesData

@@ -27,10 +27,10 @@ def open_signals(data: SignalData) -> Sources:
 
 
 def open_signal_source(data: SignalData) -> SignalSource:
-    """Open all signals of a file, none held out: those of a record are windows that lie end to end."""
+    """Open all signals of a file, none held out: those of a record are windows that lie end to end, all along it."""
     if Path(data.train).suffix.lower() == ".npz":
         return open_labelled_signals(data.train)
-    record = record_of(data)
+    record = read_record(data.train, data.columns, data.time)
     starts = window_starts(0, len(record), data.length, data.length, data.train)
     return Windows(record, data.length, starts)
 
