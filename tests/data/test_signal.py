@@ -44,7 +44,11 @@ def test_parts_of_parts_know_their_channels() -> None:
 
 @pytest.mark.parametrize(
     ("labels", "names", "sentence"),
-    [([0], None, "3 signals need as many labels, not 1"), ([0, 1, -1], None, r"\[0, 2\)"), ([0, 1, 2], "ab", r"\[0, 2\)")],
+    [
+        ([0], None, "3 signals need as many labels, not 1"),
+        ([0, 1, -1], None, r"\[0, 2\)"),
+        ([0, 1, 2], "ab", r"\[0, 2\)"),
+    ],
 )
 def test_labels_that_do_not_match_are_refused(labels: list[int], names: str | None, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
@@ -76,9 +80,7 @@ def test_labelled_signals_come_with_their_classes(tmp_path: Path) -> None:
         ({"x": np.zeros((4, 1, 2)), "y": np.zeros(3, dtype=int)}, "4 signals need as many labels, not 3"),
     ],
 )
-def test_other_files_of_arrays_are_one_sentence(
-    tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str
-) -> None:
+def test_other_files_of_arrays_are_one_sentence(tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str) -> None:
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(UserError, match=sentence):
         open_labelled_signals(tmp_path / "a.npz")

@@ -23,7 +23,9 @@ def test_raw_values_are_those_of_the_signal_in_its_order() -> None:
     assert torch.equal(arm.train[:, 0], given.train.flatten(1))
     assert torch.equal(arm.test, given.test.flatten(1))
     assert arm.corrupted is not None
-    torch.testing.assert_close(arm.corrupted("gap", 2), corrupt_series("gap", given.test, 2, given.test_ids).nan_to_num().flatten(1))
+    torch.testing.assert_close(
+        arm.corrupted("gap", 2), corrupt_series("gap", given.test, 2, given.test_ids).nan_to_num().flatten(1)
+    )
 
 
 def test_long_signals_are_averaged_over_neighbours_in_time(monkeypatch: object) -> None:

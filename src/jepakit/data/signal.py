@@ -24,9 +24,9 @@ class SignalDecoder(Decoder):
         length: Moments of the result.
     """
 
-    source: SignalSource
+    source: SignalSource | Subset
 
-    def __init__(self, source: SignalSource, length: int) -> None:
+    def __init__(self, source: SignalSource | Subset, length: int) -> None:
         super().__init__(source)
         self.length = length
 

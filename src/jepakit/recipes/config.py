@@ -121,7 +121,9 @@ class SeriesData:
             value = getattr(self, name)
             require(value is None or value >= 1, f"data.{name} is a number of moments from 1, got {value}.")
         for name in ("dev_fraction", "test_fraction"):
-            require(0 < getattr(self, name) < 1, f"data.{name} is a share above 0 and below 1, got {getattr(self, name)}.")
+            require(
+                0 < getattr(self, name) < 1, f"data.{name} is a share above 0 and below 1, got {getattr(self, name)}."
+            )
         require(
             self.dev_fraction + self.test_fraction < 1,
             f"data.dev_fraction and data.test_fraction leave nothing to learn from: {self.dev_fraction} and "
