@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jepakit.commands import embed as embed
     from jepakit.commands import evaluate as evaluate
     from jepakit.commands import evaluate_reaching as evaluate_reaching
+    from jepakit.commands import experiment as experiment
     from jepakit.commands import plan as plan
     from jepakit.commands import surprise as surprise
     from jepakit.commands import train as train
@@ -49,6 +50,7 @@ _NAMES = {
     "embed": "jepakit.commands",
     "evaluate": "jepakit.commands",
     "evaluate_reaching": "jepakit.commands",
+    "experiment": "jepakit.commands",
     "load": "jepakit.hub",
     "plan": "jepakit.commands",
     "surprise": "jepakit.commands",
@@ -77,6 +79,7 @@ __all__ = [  # noqa: RUF022 - rooms first, then names
     "embed",
     "evaluate",
     "evaluate_reaching",
+    "experiment",
     "load",
     "plan",
     "surprise",

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from jepakit.views import drawn_texture
 from jepakit.worlds import (
     BouncingBalls,
     Distracted,
@@ -14,7 +15,7 @@ from jepakit.worlds import (
     SWMTwoRoom,
     TwoRooms,
 )
-from jepakit.worlds.distracted import Heedless, beneath, drawn_texture, reseeded
+from jepakit.worlds.distracted import Heedless, beneath, reseeded
 from jepakit.worlds.stream import ClipStream
 from jepakit.worlds.wandering import Wandering
 

@@ -20,6 +20,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "plan": worlds.plan,
     "surprise": worlds.surprise,
     "agent": worlds.agent,
+    "experiment": training.experiment,
     "embed": images.embed,
     "compare": scoring.compare,
     "report": looking.report,
@@ -37,7 +38,7 @@ _USERS_ERRNO = (
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit status."""
     if not arguments or arguments[0] in ("-h", "--help"):
-        say(USAGE + "\n".join(f"  {name:9} {words}" for name, words in COMMANDS.items()))
+        say(USAGE + "\n".join(f"  {name:10} {words}" for name, words in COMMANDS.items()))
         return 0 if arguments else 2
     name, rest = arguments[0], arguments[1:]
     if name == "--version":

@@ -1,4 +1,4 @@
-"""Verbs that train: `train` and `demo`."""
+"""Verbs that train: `train`, `demo` and `experiment`."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -62,6 +62,29 @@ def train(arguments: list[str]) -> int:
     if trained.is_main:
         say(words)
     return status
+
+
+def experiment(arguments: list[str]) -> int:
+    """Carry out an experiment, computing what is missing of it; print what was found and where the page is."""
+    import tyro
+
+    from jepakit import commands
+
+    def asked(
+        name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")],
+        out: Path | None = None,
+        seeds: int = 5,
+        full: bool = False,
+    ) -> Any:
+        return name, out, {"seeds": seeds, "full": full}
+
+    name, out, options = parse(described(asked, commands.experiment), "experiment", arguments)
+    page, found = commands.experiment(name, out, **options, say=say)
+    say(f"{found.label}. {found.sentence}")
+    for line in found.evidence:
+        say(f"  {line}")
+    say(f"Report: {page}")
+    return 0
 
 
 def demo(arguments: list[str]) -> int:

@@ -14,6 +14,8 @@ from jepakit.data.loader import Loader as Loader
 from jepakit.data.memory import Arrays as Arrays
 from jepakit.data.memory import Digits as Digits
 from jepakit.data.minari import read_minari as read_minari
+from jepakit.data.moving_digits import Motion as Motion
+from jepakit.data.moving_digits import MovingDigits as MovingDigits
 from jepakit.data.opening import open_source as open_source
 from jepakit.data.order import Order as Order
 from jepakit.data.order import split as split

@@ -45,10 +45,10 @@ class Target(nn.Module, ABC):
         self.head = head
 
     @abstractmethod
-    def tokens(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
+    def tokens(self, x: Float[Tensor, "b ..."]) -> Float[Tensor, "b n d"]:
         """Return the tokens of the whole input, before the head."""
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
+    def forward(self, x: Float[Tensor, "b ..."]) -> Float[Tensor, "b n d"]:
         """Return the target tokens of the whole input."""
         tokens = self.tokens(x)
         return tokens if self.head is None else self.head(tokens)
@@ -75,7 +75,7 @@ class SharedTarget(Target):
         super().__init__(head)
         self._live = (encoder,)  # a tuple, because nn.Module would register a bare module a second time
 
-    def tokens(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
+    def tokens(self, x: Float[Tensor, "b ..."]) -> Float[Tensor, "b n d"]:
         """Encode the whole input with the live weights."""
         tokens: Tensor = self._live[0](x)
         return tokens
@@ -109,7 +109,7 @@ class EMATarget(Target):
         _check_precision(list(self.encoder.parameters()))
 
     @torch.no_grad()
-    def tokens(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
+    def tokens(self, x: Float[Tensor, "b ..."]) -> Float[Tensor, "b n d"]:
         """Encode the whole input with the averaged weights, without gradient."""
         tokens: Tensor = self.encoder(x)
         return tokens
@@ -129,7 +129,7 @@ class FrozenTarget(Target):
     """Take targets from a network that never changes: no gradient, no updates, eval mode whatever `train()` says.
 
     Args:
-        module: Maps (b, c, h, w) to tokens; copied, so that a live encoder given here stays trainable.
+        module: Maps inputs to tokens; copied, so that a live encoder given here stays trainable.
         head: See `Target`.
 
     Raises:
@@ -147,7 +147,7 @@ class FrozenTarget(Target):
         return self
 
     @torch.no_grad()
-    def tokens(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
+    def tokens(self, x: Float[Tensor, "b ..."]) -> Float[Tensor, "b n d"]:
         """Encode the whole input with the frozen weights, without gradient."""
         tokens: Tensor = self.module(x)
         return tokens

@@ -11,6 +11,8 @@ from jepakit.recipes.config import WorldData as WorldData
 from jepakit.recipes.config import WorldRecipe as WorldRecipe
 from jepakit.recipes.pipeline import train as train
 from jepakit.recipes.table import AGENTS as AGENTS
+from jepakit.recipes.table import EXPERIMENTS as EXPERIMENTS
 from jepakit.recipes.table import RECIPES as RECIPES
 from jepakit.recipes.table import find_agent as find_agent
+from jepakit.recipes.table import find_experiment as find_experiment
 from jepakit.recipes.table import find_recipe as find_recipe

@@ -10,6 +10,7 @@ from jepakit.nearest import nearest
 from jepakit.recipes import agents, cifar, digits, mazes, published, series, swm, two_rooms
 from jepakit.recipes.agent import AgentRecipe
 from jepakit.recipes.config import ImageRecipe, Recipe, SignalRecipe, WorldRecipe
+from jepakit.recipes.pixels_vs_embeddings import pixels_vs_embeddings
 from jepakit.types import UserError
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -43,6 +44,8 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 
 AGENTS: dict[str, Callable[[], AgentRecipe]] = {"maze-agent": agents.maze_agent}
 
+EXPERIMENTS = {"pixels-vs-embeddings": pixels_vs_embeddings}
+
 
 def find_recipe(name: str) -> Callable[[], Recipe]:
     """Return the function of a recipe: a name of the table, or `path/to/file.py:function`.
@@ -68,6 +71,23 @@ def find_agent(name: str) -> Callable[[], AgentRecipe]:
     return _found(name, AGENTS, (AgentRecipe,), "agent", "an AgentRecipe")
 
 
+def find_experiment(name: str) -> Callable[..., dict[str, Any]]:
+    """Return the function that carries out an experiment.
+
+    Raises:
+        UserError: There is no such experiment (the nearest name is given).
+    """
+    if name in EXPERIMENTS:
+        return EXPERIMENTS[name]
+    raise UserError(f"There is no experiment {name!r}; {_hint(name, EXPERIMENTS)}")
+
+
+def _hint(name: str, table: Mapping[str, Any]) -> str:
+    """Return the end of a sentence on an unknown name: the nearest one, or all."""
+    near = nearest(name, table, cutoff=0.4)
+    return f"did you mean {near!r}?" if near else f"known are {', '.join(table)}."
+
+
 def _found(
     name: str, table: Mapping[str, Callable[[], Any]], kinds: tuple[type, ...], what: str, kinds_in_words: str
 ) -> Callable[[], Any]:
@@ -79,9 +99,7 @@ def _found(
         return _from_file(Path(path), function, kinds, kinds_in_words)
     if name.endswith(".py"):
         raise UserError(f"{name!r} is a file; name the function in it that returns the recipe, as in {name}:function.")
-    near = nearest(name, table, cutoff=0.4)
-    hint = f"did you mean {near!r}?" if near else f"known are {', '.join(table)}."
-    raise UserError(f"There is no {what} {name!r}; {hint}")
+    raise UserError(f"There is no {what} {name!r}; {_hint(name, table)}")
 
 
 def _from_file(path: Path, function: str, kinds: tuple[type, ...], kinds_in_words: str) -> Callable[[], Any]:

@@ -15,6 +15,8 @@ from jepakit.views.preprocess import IMAGENET_STD as IMAGENET_STD
 from jepakit.views.preprocess import Preprocess as Preprocess
 from jepakit.views.series import SeriesPreprocess as SeriesPreprocess
 from jepakit.views.signal_views import SignalViews as SignalViews
+from jepakit.views.texture import drawn_texture as drawn_texture
+from jepakit.views.texture import whole_specks as whole_specks
 from jepakit.views.view import PARAMS as PARAMS
 from jepakit.views.view import View as View
 from jepakit.views.view import relative as relative

@@ -11,7 +11,7 @@ Source: the noisy TV of Burda et al. 2018 (arXiv 1810.12894) and the backgrounds
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import gymnasium
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from jepakit.random import Stream
 from jepakit.types import require
+from jepakit.views import drawn_texture, whole_specks
 from jepakit.worlds.bouncing_balls import BouncingBalls
 from jepakit.worlds.painting import parts
 from jepakit.worlds.point_maze import PointMaze2D
@@ -39,9 +40,6 @@ EmbeddedBehaviour = Wandering | Roaming | SWMExpert
 
 _GOALS = 1 << 62
 """Added to an episode's id for the background of its goal: no episode has such an id."""
-
-_SPECK = 8
-"""Pixels between the bright and dark places of a texture."""
 
 _FASTEST = 2
 
@@ -190,7 +188,7 @@ class Distracted:
     @property
     def _period(self) -> int:
         """Return after how many pixels a texture begins anew."""
-        return _SPECK * -(-max(self.observation_space.shape[1:]) // _SPECK)
+        return whole_specks(max(self.observation_space.shape[1:]))
 
     @cached_property
     def _ground(self) -> list[int]:
@@ -243,16 +241,3 @@ def behind(
 def _shade(values: Tensor, strength: float, ground: UInt8[Tensor, " c"]) -> Int[Tensor, "*b c h w"]:
     """Return how much a background of these values differs from the ground, weakened, in [-255, 255]."""
     return (strength * (values.float() - ground[:, None, None].float())).round().to(torch.int16)
-
-
-@lru_cache(maxsize=4)
-def drawn_texture(channels: int, period: int, number: int, device: torch.device) -> Float[Tensor, "c p p"]:
-    """Draw one period of a texture: random values every 8 pixels, smooth between them, from black to white."""
-    num = period // _SPECK
-    ids = torch.arange(channels)
-    coarse = Stream(number, "distracted/specks").uniform(0, ids, num**2).view(1, channels, num, num)
-    around = torch.nn.functional.pad(coarse, (2, 2, 2, 2), mode="circular")
-    wide = torch.nn.functional.interpolate(around, scale_factor=_SPECK, mode="bicubic", align_corners=False)
-    texture = wide[0, :, 2 * _SPECK : -2 * _SPECK, 2 * _SPECK : -2 * _SPECK]
-    low, high = texture.amin((1, 2), keepdim=True), texture.amax((1, 2), keepdim=True)
-    return (255.0 * (texture - low) / (high - low)).to(device)
