@@ -111,6 +111,12 @@ def test_a_recipe_s_settings_are_all_options(capsys: pytest.CaptureFixture[str])
         (["report"], "report needs RUN: jepakit report RUN."),
         (["agent"], "agent needs AGENT: jepakit agent AGENT [--out DIR]."),
         (["agent", "maze-agnt"], "There is no agent 'maze-agnt'; did you mean 'maze-agent'?"),
+        (["experiment"], "experiment needs NAME: jepakit experiment NAME [--out DIR]."),
+        (["experiment", "pixels-vs-embedings"], "There is no experiment 'pixels-vs-embedings'; did you mean "
+         "'pixels-vs-embeddings'?"),
+        (["experiment", "pixels-vs-embeddings", "--seeds", "1"], "An interval over seeds needs at least 2 of them, got 1"),
+        (["experiment", "pixels-vs-embeddings", "--seds", "1"], "experiment has no option '--seds'; did you mean "
+         "'--seeds'?"),
         (["embed", "run", "images"], "embed needs OUT: jepakit embed MODEL IMAGES OUT."),
         (["embed", "run"], "embed needs IMAGES and OUT: jepakit embed MODEL IMAGES OUT."),
         (["Train", "digits-ijepa"], "There is no command 'Train'; did you mean 'train'?"),

@@ -66,7 +66,7 @@ def test_digits_go_straight_on_and_are_mirrored_at_the_edges() -> None:
 def test_clips_for_tests_show_other_scanned_digits() -> None:
     for images in ((0, 1200), (1200, 1797)):
         digits = MovingDigits(images=images)
-        shown, labels = digits._scanned
+        shown = digits._scanned[0]
         assert len(shown) == images[1] - images[0]
         assert set(digits.motion(torch.arange(500), 1).label.flatten().tolist()) == set(range(10))
         assert torch.equal(shown[:, ::2, ::2], Digits().images[slice(*images), 0])

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor
@@ -13,7 +15,7 @@ WIDTHS = (5, 7, 6, 3)
 def alone(seed: int) -> torch.nn.Sequential:
     """Build the network of one seed from torch's own layers."""
     with seeded_init(seed, "net"):
-        linears = [torch.nn.Linear(a, b) for a, b in zip(WIDTHS, WIDTHS[1:], strict=False)]
+        linears = [torch.nn.Linear(a, b) for a, b in pairwise(WIDTHS)]
     between = [layer for width in WIDTHS[1:-1] for layer in (torch.nn.LayerNorm(width), torch.nn.GELU())]
     return torch.nn.Sequential(linears[0], *between[:2], linears[1], *between[2:], linears[2])
 

@@ -6,7 +6,7 @@ COMMANDS = {
     "plan": "RUN [--episodes N]     reach goals in the world that a run has learned",
     "surprise": "RUN --data FILE        mark the moments of a recording that cannot follow from what was before",
     "agent": "AGENT [--out DIR]      collect, learn and plan in a world by rounds; the same command again goes on",
-    "experiment": "NAME [--out DIR]       answer a question by many trainings, on a page; the same command again goes on",
+    "experiment": "NAME [--out DIR]       answer a question by many trainings, on a page; the same command goes on",
     "embed": "MODEL IMAGES OUT       write embeddings of a folder, table or saved dataset (.npy + .csv, or .parquet)",
     "compare": "RUN RUN ... [--final]  paired differences between runs, and what differs in their settings",
     "report": "RUN                    rebuild report.html from a run's files",

@@ -164,7 +164,7 @@ class MovingDigits:
             texture = drawn_texture(1, period, 0, ids.device)[0] / 255.0
             across, down = ((self._shift(ids, num_frames)[..., i, None] + torch.arange(size)) % period for i in (0, 1))
             return texture[down[..., :, None], across[..., None, :]]
-        return torch.zeros(1, 1, size, size)
+        return torch.zeros(len(ids), num_frames, size, size)
 
     def _shift(self, ids: Int[Tensor, " b"], num_frames: int) -> Int[Tensor, "b t 2"]:
         """Return how far the texture is shifted along x and y, in whole pixels."""

@@ -79,21 +79,14 @@ def _answer(pairs: Sequence[Compared]) -> tuple[str, str, str]:
     ahead, behind = (sum(pair.outcome == outcome for pair in pairs) for outcome in ("ahead", "behind"))
     counted = f"ahead in {ahead} and behind in {behind} of {plural(len(pairs), 'comparison')}"
     beside = "Beside detail that cannot be predicted,"
+    kept = f"{beside} predicting embeddings kept"
     if ahead and not behind:
-        return (
-            "good",
-            "Embeddings lead",
-            f"{beside} predicting embeddings kept more than predicting the input: {counted}.",
-        )
+        return "good", "Embeddings lead", f"{kept} more of what matters than predicting the input: {counted}."
     if behind and not ahead:
-        return (
-            "bad",
-            "Embeddings lose",
-            f"{beside} predicting embeddings kept less than predicting the input: {counted}.",
-        )
+        return "bad", "Embeddings lose", f"{kept} less of what matters than predicting the input: {counted}."
     if ahead and behind:
-        return "watch", "It depends", f"{beside} predicting embeddings did not always keep more: {counted}."
-    return "open", "Undecided", f"{beside} these runs cannot tell predicting embeddings from predicting the input."
+        return "watch", "It depends", f"{kept} now more, now less of what matters than predicting the input: {counted}."
+    return "open", "Undecided", f"{kept} no more and no less than predicting the input, as far as these runs can tell."
 
 
 def _weakness(records: Records) -> str:
