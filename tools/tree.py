@@ -34,8 +34,9 @@ FLOORS = (
 _OTHERS = {
     "page.html": "Lay out the report.",
     "comparison.html": "Lay out the comparison of runs.",
-    "parts.html": "Lay out what both pages share.",
-    "page.css": "Style both pages.",
+    "experiment.html": "Lay out the page of an experiment.",
+    "parts.html": "Lay out what all pages share.",
+    "page.css": "Style all pages.",
 }
 
 

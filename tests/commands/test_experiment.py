@@ -7,7 +7,7 @@ import pytest
 from fake_experiment import write_experiment
 
 from jepakit.cli import run
-from jepakit.commands import experiment, experimenting
+from jepakit.commands import build_report, experiment, experimenting
 from jepakit.recipes.pixels_vs_embeddings import FULL, SMALL, Effort
 from jepakit.types import UserError
 
@@ -48,6 +48,12 @@ def test_the_command_tells_the_verdict_and_where_the_page_is(
     assert "Embeddings lead. Beside detail that cannot be predicted" in told
     assert f"Report: {tmp_path}/report.html" in told
     assert asked == [(tmp_path, 2, FULL)]
+
+
+def test_the_page_is_rebuilt_from_the_records(tmp_path: Path) -> None:
+    folder = write_experiment(tmp_path / "out")
+    assert build_report(folder) == folder / "report.html"
+    assert "Pixels or embeddings?" in (folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_another_experiment_is_refused_before_anything_is_written(tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ from jepakit.recipes.refining import refine_predictor
 from jepakit.recipes.scoring import device_of
 from jepakit.recipes.signal_splits import fitted_recipe
 from jepakit.recipes.splits import read_health
+from jepakit.report import build_experiment
 from jepakit.report import build_report as write_report
+from jepakit.report.thesis_records import RECORD
 from jepakit.storage import Run
 from jepakit.training import NonFiniteError
 from jepakit.training.progress import Progress
@@ -144,11 +146,13 @@ def _nothing(words: str) -> None:
 
 
 def build_report(run: Path | str) -> Path:
-    """Rebuild the report of a run from its files; returns where it is.
+    """Rebuild the report of a run, or the page of an experiment, from its files; returns where it is.
 
     Raises:
-        UserError: The folder is no run directory.
+        UserError: The folder is neither.
     """
+    if (Path(run) / RECORD).is_file():
+        return build_experiment(run)
     directory = Run(run)
     directory.config()
     return write_report(directory)

@@ -21,6 +21,7 @@ from jepakit.recipes.moving_digits import DIGIT_ARMS, DIGIT_FLOORS, digit_cell, 
 from jepakit.recipes.nuisance import FLOORS, LEVELS, Case, arm_cell, chosen, floor_cell
 from jepakit.recipes.pipeline import environment
 from jepakit.recipes.predicting import ARMS, Setting
+from jepakit.report.thesis_records import CELLS, RECORD
 from jepakit.storage import write_json
 from jepakit.types import require
 
@@ -30,9 +31,6 @@ FIRST_TRIAL_SEED = 1000
 TRIAL_CASE = Case("iid", 128)
 TRIAL_BACKGROUND = "noise"
 """Where settings are tried, like the case above."""
-
-CELLS, RECORD = "cells", "experiment.json"
-"""Folder of the records, and the file that names them."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from jepakit.evaluation.intervals import Interval, over_repeats, paired
 from jepakit.storage import read_object
 from jepakit.types import UserError
 
-RECORD, CELLS = "experiment.json", "cells"
+CELLS, RECORD = "cells", "experiment.json"
+"""Folder of the records, and the file that names them."""
 
 EMBEDDINGS = ("ema", "sigreg", "vicreg", "embeddings")
 INPUTS = ("next-input", "masked-input", "pixels")
