@@ -230,8 +230,19 @@ class HideThenEncode(JEPA):
 
     def questions(self, x: Float[Tensor, "b c h w"], ids: Int[Tensor, " b"], step: int) -> Prediction:
         """Hide part of `x`, encode the rest, predict the embeddings of the hidden part."""
-        hidden = self.hide(ids, step)
-        tokens = self.target(x)
+        return self.answers(x, self.hide(ids, step), self.target(x), step)
+
+    def answers(
+        self, x: Float[Tensor, "b c h w"], hidden: Hidden, tokens: Float[Tensor, "b n d"], step: int = 0
+    ) -> Prediction:
+        """Return the answers to questions about `x` that anyone may choose.
+
+        Args:
+            x: Prepared inputs.
+            hidden: What is seen of them and what is asked.
+            tokens: What the target provider makes of the whole of `x`; the same for all questions about it.
+            step: Selects the draws of the regularized spaces.
+        """
         s_y = gather_tokens(tokens, rearrange(hidden.target_idx, "b q m -> b (q m)"))
         s_x = self.encoder(x, hidden.context_idx)
         z_hat = self.predictor(s_x, hidden.context_idx, hidden.target_idx)

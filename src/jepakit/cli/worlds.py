@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from jepakit.cli.parsing import Checkpoint, described, parse
 from jepakit.cli.printing import say, warn
 
+_MOST_LINES = 30
+
 
 def plan(arguments: list[str]) -> int:
     """Reach goals in a run's world and print how each episode went."""
@@ -37,7 +39,7 @@ def plan(arguments: list[str]) -> int:
 
 
 def surprise(arguments: list[str]) -> int:
-    """Mark the moments that surprise a run's model, or score pairs of its own world, and print both."""
+    """Mark the moments that surprise a run's model, or score pairs of its own world, and print what was found."""
     import tyro
 
     from jepakit import commands
@@ -60,7 +62,9 @@ def surprise(arguments: list[str]) -> int:
     folder, data, options = parse(described(asked, commands.surprise), "surprise", arguments)
     warn(collapse(Run(folder), options["checkpoint"]))
     record = commands.surprise(folder, data, **options)
-    if data is not None:
+    if "record" in record:
+        say(_stretches(record["record"]))
+    elif data is not None:
         say(_moments(record["sequences"]))
     if options["pairs"]:
         say(_violations(record["violations"]))
@@ -81,6 +85,28 @@ def _moments(told: Mapping[str, Any]) -> str:
                 f"  episode {episode['episode']}, frame {moment['frame']:5}: score {moment['score']:.1f}, as high in "
                 f"{moment['tail']:.2%} of ordinary clips"
             )
+    return "\n".join(lines)
+
+
+def _stretches(told: Mapping[str, Any]) -> str:
+    """Return the stretches of a record that are marked, as lines."""
+    rate, moments = told["rate"], told["num_moments"]
+    lines = [
+        f"{told['num_marked']} of {moments} stretches of {told['moment']} moments are marked; were all ordinary, "
+        f"{rate:.2%} would be, about {rate * moments:.1f}. Compared with {told['num_ordinary']} such stretches: "
+        f"{told['ordinary']}."
+    ]
+    alarms = told["alarms"]
+    if alarms is not None:
+        lines.append(
+            f"  of the run's own test part {alarms['value']:.2%} [{alarms['low']:.2%}, {alarms['high']:.2%}] are marked"
+        )
+    worst = sorted(told["anomalies"], key=lambda one: -one["score"])[:_MOST_LINES]
+    for one in sorted(worst, key=lambda one: one["first"]):
+        channels = ", ".join(f"{channel['name']} {channel['score']:.1f}" for channel in one["channels"][:3])
+        lines.append(f"  {one['from']} to {one['to']}: score {one['score']:.1f} ({channels})")
+    if len(told["anomalies"]) > len(worst):
+        lines.append(f"  and {len(told['anomalies']) - len(worst)} less surprising ones, in surprise.json")
     return "\n".join(lines)
 
 

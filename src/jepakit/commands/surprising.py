@@ -1,4 +1,4 @@
-"""Say what surprises a run's model of a world: moments of a recording, or pairs of clips that break a law."""
+"""Say what surprises a run's model: moments of a recording or of a record, or pairs of clips that break a law."""
 
 import time
 from pathlib import Path
@@ -7,7 +7,8 @@ from typing import Any
 from jepakit.commands.reaching import recipe_of
 from jepakit.data.trajectory_files import open_recording
 from jepakit.hub import load
-from jepakit.recipes.config import WorldRecipe
+from jepakit.recipes.anomalies import curves_of, require_record, surprise_in_record
+from jepakit.recipes.config import SignalRecipe, WorldRecipe, data_from
 from jepakit.recipes.pictures import save_arrays
 from jepakit.recipes.surprise_curves import Watched, curves, telling
 from jepakit.recipes.surprising import (
@@ -37,25 +38,34 @@ def surprise(
     episodes: int | None = None,
     checkpoint: str = "last",
 ) -> dict[str, Any]:
-    """Mark the moments of a recording that surprise a run's model, write surprise.json, and rebuild report.html.
+    """Mark the moments that surprise a run's model, write surprise.json, and rebuild report.html.
+
+    A run in a world looks at a recording, a run on a record (`series-ijepa`) at a record of the same channels.
 
     Args:
-        run: The run directory, of a run in a world.
-        data: A recording: a folder that jepakit wrote, an HDF5 file, a LeRobot or a Minari dataset.
-        ordinary: A recording in which nothing is wrong, to compare with; held-out clips of the run's own world by
-            default.
+        run: The run directory.
+        data: A recording: a folder that jepakit wrote, an HDF5 file, a LeRobot or a Minari dataset. Or a record: a
+            .csv, .parquet or .npy file.
+        ordinary: A recording or record in which nothing is wrong, to compare with; by default held-out clips of the
+            run's own world, or the development part of its own record.
         pairs: Score so many pairs of each kind of violation that can be made in the run's own world, beside floors.
-        rate: False alarms for each moment of an ordinary sequence.
+        rate: False alarms for each moment of an ordinary sequence, or each stretch of a patch's length of a record.
         clips: Ordinary clips to compare with, at most; n tell rates down to 1 / (n + 1).
         episodes: Look at the first so many of the recording; at all by default.
         checkpoint: `last` or `healthy`.
 
     Raises:
-        UserError: The run learned no world or has no checkpoint, there is nothing to look at, or a recording cannot be
-            read, has other pictures or actions, or is too short; or the rate is no share, or too fine to be told.
+        UserError: The run learned neither a world nor a record or has no checkpoint, there is nothing to look at, or
+            what is given cannot be read, has another form or is too short; or the rate is no share, or too fine.
     """
     refuse_shipped(run)
     directory = Run(run)
+    if directory.file("config.json").exists() and directory.config().get("class") == SignalRecipe.__name__:
+        require(
+            not pairs and episodes is None,
+            f"{run} has learned from a record; --pairs and --episodes are for runs in a world.",
+        )
+        return _in_record(directory, data, ordinary, rate, checkpoint)
     recipe = recipe_of(directory)
     require(0.0 < rate < 1.0, f"A rate of false alarms is between 0 and 1, got {rate}.")
     require(pairs >= 0, f"At least 1 pair is to be made, got {pairs}.")
@@ -85,6 +95,24 @@ def surprise(
         record["violations"] = score_violations(setting_of(recipe), model.method, untrained, pairs, clips, rate)
     write_json(directory.file(RECORD), record)
     build_report(directory)
+    return record
+
+
+def _in_record(
+    run: Run, data: Path | str | None, ordinary: Path | str | None, rate: float, checkpoint: str
+) -> dict[str, Any]:
+    """Look at a record with a run that has learned from one."""
+    if data is None:
+        raise UserError("There is nothing to look at: give a record (--data FILE).")
+    source = require_record(data_from(run.config()["data"]))
+    model = load(run.path, checkpoint=checkpoint, device=choose_device("auto"))
+    told, watched = surprise_in_record(
+        model.method, source, Path(data), None if ordinary is None else Path(ordinary), rate
+    )
+    record = {name: model.description[name] for name in ("checkpoint", "step")} | {"record": told}
+    save_arrays(run, "anomalies", curves_of(watched))
+    write_json(run.file(RECORD), record)
+    build_report(run)
     return record
 
 

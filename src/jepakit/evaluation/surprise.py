@@ -17,12 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from jepakit.evaluation.energies import Measure, measured
+from jepakit.evaluation.tails import finest_rate, limit, require_rate, tail
 from jepakit.types import ClipBatch, UserError, require
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -53,7 +53,7 @@ class Calibration:
     @property
     def finest_rate(self) -> float:
         """Return the smallest rate of false alarms that can be told from none."""
-        return 1.0 / (1 + len(self.ordinary))
+        return finest_rate(len(self.ordinary))
 
     def standardised(self, energy: Float[Tensor, "b horizons1 t1"]) -> Float[Tensor, "b horizons1 t1"]:
         """Return how many standard deviations energies are above ordinary ones."""
@@ -69,17 +69,13 @@ class Calibration:
         """Return the share of ordinary clips that scored at least as much, this one counted; 1 for the first frame."""
         found = torch.ones_like(score)
         for place in range(1, score.shape[1]):
-            column = self.ordinary[:, place - 1].contiguous()
-            below = torch.searchsorted(column, score[:, place].contiguous())
-            found[:, place] = (1 + len(column) - below) / (1 + len(column))
+            found[:, place] = tail(self.ordinary[:, place - 1], score[:, place])
         return found
 
     def limits(self, rate: float) -> Float[Tensor, " t"]:
         """Return the score that a moment must exceed to be marked, for each place in a clip; infinite for the first."""
-        num = len(self.ordinary)
-        above = min(max(int(rate * (num + 1) + 1e-9) - 1, 0), num - 1)  # so many ordinary clips may score more
         never = self.ordinary.new_full((1,), torch.inf)
-        return torch.cat((never, self.ordinary[num - 1 - above]))
+        return torch.cat((never, limit(self.ordinary, rate)))
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything by name, to be stored as tensors are."""
@@ -168,12 +164,7 @@ def surprise(
         UserError: The rate is no share or finer than the ordinary clips can tell, a sequence has a single frame, or an
             energy is no finite number.
     """
-    require(0.0 < rate < 1.0, f"A rate of false alarms is between 0 and 1, got {rate}.")
-    require(
-        rate >= calibration.finest_rate,
-        f"{len(calibration.ordinary)} ordinary clips tell rates of false alarms down to {calibration.finest_rate:.2g}, "
-        f"not {rate}; calibrate with at least {int(np.ceil(1 / rate)) - 1}.",
-    )
+    require_rate(rate, len(calibration.ordinary), "clips")
     num_frames = clip.frames.shape[1]
     require(num_frames > 1, "A single frame follows from nothing; surprise needs at least 2.")
     whole: Surprise | None = None

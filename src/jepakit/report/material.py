@@ -39,6 +39,7 @@ ARTIFACTS: dict[str, dict[str, str]] = {
         "picture": "p h w c",
         "moment": "p",
     },
+    "anomalies": {**dict.fromkeys(("first", "score", "limit", "marked"), "m"), "row": "m _", "values": "t c"},
 }
 """The arrays that each picture needs, with their axes: equal names in one picture are equal sizes, a number is a size,
 an underscore is any; arrays with a question mark may be missing."""

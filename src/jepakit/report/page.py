@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from jepakit.report.anomalies import record_section
 from jepakit.report.curves import health_curves, training_panels
 from jepakit.report.diagnosis import diagnosis
 from jepakit.report.gallery import galleries, neighbours
@@ -57,7 +58,7 @@ def page_content(material: Material) -> dict[str, Any]:
         "headline_of": ("goals reached at the last step" if reached else "accuracy", shown.split_name if shown else ""),
         "goals": reached,
         "diagnosis": diagnosis(material.evaluation),
-        "surprise": surprise_section(material),
+        "surprise": surprise_section(material) or record_section(material),
         "seen": "frames" if material.is_world else "images",
         "probes": probes,
         "robustness": robustness_curves(material.evaluation),

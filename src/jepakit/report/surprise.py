@@ -33,11 +33,12 @@ class Still:
 
 @dataclass(frozen=True)
 class Sequence:
-    """Hold the curve of one sequence and some of its frames."""
+    """Hold the curve of one sequence, and some of its frames, or charts of its channels, beside it."""
 
     title: str
     chart: Chart
     stills: list[Still]
+    are_charts: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,23 +110,23 @@ def _sequences(arrays: Arrays) -> list[Sequence]:
     for episode in dict.fromkeys(arrays["episode"].tolist()):
         rows = np.flatnonzero(arrays["episode"] == episode)
         title = f"episode {episode:g}"
-        chart = line_chart(f"surprise of {title}", _lines(arrays, rows), Look(x_name="frame", may_log=False))
+        chart = line_chart(f"surprise of {title}", score_lines(arrays, rows), Look(x_name="frame", may_log=False))
         stills = [_still(arrays, i) for i, row in enumerate(arrays["moment"].tolist()) if row in rows]
         made += [Sequence(title, chart, stills)] if chart else []
     return made
 
 
-def _lines(arrays: Arrays, rows: Any) -> list[Line]:
-    """Return the score over frames, what it must exceed, and the moments at which it does."""
-    frame = [float(value) for value in arrays["frame"][rows]]
-    score, limit = (_points(frame, arrays[name][rows]) for name in ("score", "limit"))
+def score_lines(arrays: Arrays, rows: Any, name: str = "frame") -> list[Line]:
+    """Return the score over what `name` counts, what it must exceed, and the moments at which it does."""
+    score, limit = (points(arrays[name][rows], arrays[part][rows]) for part in ("score", "limit"))
     marks = [point for point, is_marked in zip(score, arrays["marked"][rows], strict=True) if is_marked]
     lines = [Line("score", score, SCORE), Line("marked above", limit, LIMIT)]
     return lines + ([Line("marked", marks, MARKED, is_dots=True)] if marks else [])
 
 
-def _points(xs: list[float], values: Any) -> Points:
-    return [(x, finite(float(value))) for x, value in zip(xs, values, strict=True)]
+def points(xs: Any, values: Any) -> Points:
+    """Return values over places; what is no finite number breaks the line."""
+    return [(float(x), finite(float(value))) for x, value in zip(xs, values, strict=True)]
 
 
 def _still(arrays: Arrays, i: int) -> Still:

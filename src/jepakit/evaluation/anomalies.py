@@ -1,0 +1,142 @@
+"""Say at which moments of a signal a masked method is surprised, and in which rows, at a rate that the user sets.
+
+    place[k, r, c]   = (log energy - mean) / deviation       of the patch, where it stands in its window
+    patch[k, r, j]   = (mean over the windows that hold column j of place - centre) / spread
+    row[r, j]        = mean over kinds of questions k of patch[k, r, j]
+    score[j]         = max over rows of row[r, j]
+    marked[j]        = (1 + clean moments that scored as much) / (1 + clean moments) <= rate
+
+A patch at the edge of a window is harder to predict than one in the middle, a noisy channel harder than a smooth one,
+and a hidden channel harder than a hidden moment: each is compared with its like in clean signals. A row is a channel or
+a band of frequencies, a column a stretch of time as long as a patch: the moment of which alarms are counted.
+
+The rate is that of each moment. Neighbours share windows, so alarms come in runs, and clean moments are worth fewer
+independent ones: over a short clean part the rate that comes out scatters around the one that was asked for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from jepakit.evaluation.patch_energies import along
+from jepakit.evaluation.tails import limit, require_rate, tail
+from jepakit.types import UserError
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Hold what windows over one signal told.
+
+    Args:
+        energy: Of each window's patches for each kind of question; NaN where nothing was asked or measured.
+        first: The signal's column in which each window begins.
+        num_columns: Of the signal.
+    """
+
+    energy: Float[Tensor, "w kinds gh gw"]
+    first: Int[Tensor, " w"]
+    num_columns: int
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Hold how surprising each moment of a signal is; NaN where nothing was measured.
+
+    Args:
+        row: Of each row.
+        score: Of all rows together.
+    """
+
+    row: Float[Tensor, "gh columns"]
+    score: Float[Tensor, " columns"]
+
+
+@dataclass(frozen=True)
+class PatchCalibration:
+    """Hold what energies of clean signals are like.
+
+    Args:
+        mean: Mean log energy by kind of question and place in a window; NaN where the kind does not ask.
+        std: Its deviation.
+        centre: Mean by kind and row of what windows say together of a patch.
+        spread: Its deviation.
+        ordinary: Scores of clean moments, ascending.
+    """
+
+    mean: Float[Tensor, "kinds gh gw"]
+    std: Float[Tensor, "kinds gh gw"]
+    centre: Float[Tensor, "kinds gh"]
+    spread: Float[Tensor, "kinds gh"]
+    ordinary: Float[Tensor, " n"]
+
+    def patches(self, seen: Seen) -> Float[Tensor, "kinds gh columns"]:
+        """Return how many deviations each patch of a signal is above clean ones, for each kind of question."""
+        together = along((_log(seen.energy) - self.mean) / self.std, seen.first, seen.num_columns)
+        return (together - self.centre[..., None]) / self.spread[..., None]
+
+    def scored(self, seen: Seen) -> Scored:
+        """Return how surprising each moment is."""
+        row = self.patches(seen).nanmean(dim=0)
+        score = row.nan_to_num(nan=-torch.inf).amax(dim=0)
+        return Scored(row, torch.where(score.isfinite(), score, torch.nan))
+
+    def tails(self, score: Float[Tensor, " columns"]) -> Float[Tensor, " columns"]:
+        """Return the share of clean moments that scored as much; 1 where nothing was measured."""
+        return torch.where(score.isnan(), 1.0, tail(self.ordinary, score.nan_to_num()))
+
+    def marked(self, score: Float[Tensor, " columns"], rate: float) -> Bool[Tensor, " columns"]:
+        """Return which moments are marked.
+
+        Raises:
+            UserError: The rate is no share, or finer than the clean moments can tell.
+        """
+        require_rate(rate, len(self.ordinary), "moments")
+        return self.tails(score) <= rate
+
+    def limit(self, rate: float) -> float:
+        """Return the score that a moment must exceed to be marked."""
+        return float(limit(self.ordinary, rate))
+
+
+def calibrate_patches(clean: Sequence[Seen]) -> PatchCalibration:
+    """Learn what is ordinary from signals in which nothing is wrong.
+
+    Args:
+        clean: What windows over each told, in one way of sliding.
+
+    Raises:
+        UserError: There are fewer than two windows or moments, or energies are no finite numbers.
+    """
+    energy = _log(torch.cat([seen.energy for seen in clean]))
+    mean, std = _spread(energy, 0)
+    nothing = torch.zeros(mean.shape[:2])
+    places = PatchCalibration(mean, std, nothing, nothing + 1.0, torch.zeros(0))
+    together = torch.cat([places.patches(seen) for seen in clean], dim=2)
+    centre, spread = _spread(together, 2)
+    if len(energy) < 2 or not bool(spread.isfinite().all()):
+        raise UserError("Calibration needs at least two windows in which something was measured in every channel.")
+    whole = PatchCalibration(mean, std, centre, spread, torch.zeros(0))
+    scores = torch.cat([whole.scored(seen).score for seen in clean])
+    return PatchCalibration(mean, std, centre, spread, scores[scores.isfinite()].sort().values)
+
+
+def stretches(marked: Bool[Tensor, " columns"]) -> list[tuple[int, int]]:
+    """Return the first column of each run of marked ones, and the one after its last."""
+    edges = torch.diff(marked.int(), prepend=torch.zeros(1, dtype=torch.int), append=torch.zeros(1, dtype=torch.int))
+    begins, ends = ((edges == sign).nonzero().flatten().tolist() for sign in (1, -1))
+    return list(zip(begins, ends, strict=True))
+
+
+def _log(energy: Tensor) -> Tensor:
+    """Return the logarithm: energies are above 0 and skewed; one of 0 is as low as numbers go, not infinitely so."""
+    return energy.clamp_min(1e-12).log()
+
+
+def _spread(values: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation over what there is; what is always the same deviates by a rounding, not by nothing."""
+    mean = values.nanmean(dim=dim)
+    centred = values - mean.unsqueeze(dim)
+    return mean, centred.square().nanmean(dim=dim).sqrt().clamp_min(1e-6)

@@ -1,0 +1,200 @@
+"""Look at records with a run's masked model: what surprises it, compared with the run's own development part.
+
+What is ordinary is learned from the development part, and the share of false alarms is checked on the test part.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from jepakit.data.record import Record, read_record
+from jepakit.evaluation.anomalies import PatchCalibration, Scored, calibrate_patches, stretches
+from jepakit.evaluation.intervals import Interval, bounded, over_repeats
+from jepakit.evaluation.watching import Watcher
+from jepakit.recipes.config import SeriesData
+from jepakit.recipes.signal_splits import parts_of, record_of
+from jepakit.types import UserError, require
+
+OWN_PART = "the run's own development part"
+
+
+@dataclass(frozen=True)
+class Watched:
+    """Hold a record and what is said about it.
+
+    Args:
+        record: Its moments from the first whole patch on.
+        width: Moments of a patch: what is marked is marked in such stretches.
+        scored: How surprising each is.
+        tail: Share of clean moments that scored as much.
+        marked: Which are marked.
+        limit: The score that must be exceeded.
+    """
+
+    record: Record
+    width: int
+    scored: Scored
+    tail: Float[Tensor, " columns"]
+    marked: Bool[Tensor, " columns"]
+    limit: float
+
+    def anomalies(self) -> list[dict[str, Any]]:
+        """Return what is marked, runs of neighbours joined, in the order of time."""
+        return [self.told(begin, end) for begin, end in stretches(self.marked)]
+
+    def told(self, begin: int, end: int) -> dict[str, Any]:
+        """Return when a stretch of columns was, how surprising, and which channels most: those above the limit."""
+        part = self.scored.row[:, begin:end].nan_to_num(nan=-torch.inf).amax(dim=1)
+        order = part.argsort(descending=True).tolist()
+        above = [row for row in order if float(part[row]) > self.limit] or order[:1]
+        first, last = begin * self.width, end * self.width - 1
+        return {
+            "from": self.record.stamps[first],
+            "to": self.record.stamps[last],
+            "first": first,
+            "last": last,
+            "score": float(part.max()),
+            "tail": float(self.tail[begin:end].min()),
+            "channels": [{"name": self.channel(row), "row": row, "score": float(part[row])} for row in above],
+        }
+
+    def channel(self, row: int) -> str:
+        """Return the name of a row of patches."""
+        names, rows = self.record.names, len(self.scored.row)
+        return names[row] if len(names) == rows else f"row {row}"
+
+    def highest(self) -> dict[str, Any]:
+        """Return the most surprising moment, marked or not."""
+        column = int(self.scored.score.nan_to_num(nan=-torch.inf).argmax())
+        return self.told(column, column + 1)
+
+
+def watch(watcher: Watcher, calibration: PatchCalibration, record: Record, rate: float) -> Watched:
+    """Return how surprising each moment of a record is, and which are marked at a rate of false alarms."""
+    scored = calibration.scored(watcher(record.values))
+    lead = len(record) - len(scored.score) * watcher.width
+    kept = Record(record.values[:, lead:], record.names, record.stamps[lead:], record.step_s)
+    marked = calibration.marked(scored.score, rate)
+    return Watched(kept, watcher.width, scored, calibration.tails(scored.score), marked, calibration.limit(rate))
+
+
+def part_of(data: SeriesData, record: Record, name: str) -> Record:
+    """Return one part of the record that a run has learned from: `train`, `dev` or `test`."""
+    begin, end = parts_of(data, len(record))[name]
+    return Record(record.values[:, begin:end], record.names, record.stamps[begin:end], record.step_s)
+
+
+def record_like(path: Path, known: Record) -> Record:
+    """Read a record with the channels and the pace of one that is known.
+
+    Raises:
+        UserError: It cannot be read, lacks a channel, or was measured at another pace.
+    """
+    record = read_record(path, known.names)
+    require(
+        record.step_s == known.step_s,
+        f"{path} has a moment every {_pace(record)}, the record that the run learned from every {_pace(known)}; "
+        "resample it.",
+    )
+    return record
+
+
+def _pace(record: Record) -> str:
+    return "row (it tells no time)" if record.step_s is None else f"{record.step_s:g} s"
+
+
+def alarms(watched: Watched, length: int) -> Interval:
+    """Return the share of moments that are marked, with an interval over blocks as long as a window.
+
+    Neighbours share windows, so blocks are counted and not moments; where all blocks are alike the interval is Wilson's
+    for as many of them.
+    """
+    share = [float(block.float().mean()) for block in watched.marked.split(length // watched.width)]
+    values = torch.tensor(share, dtype=torch.double)
+    if len(values) < 2 or float(values.std()) == 0.0:
+        return bounded(float(values.mean()), len(values))
+    found = over_repeats(values, "test items")
+    return Interval(found.value, max(0.0, found.low), min(1.0, found.high), found.n, found.varies)
+
+
+def surprise_in_record(
+    method: Any, data: SeriesData, path: Path, ordinary: Path | None, rate: float
+) -> tuple[dict[str, Any], Watched]:
+    """Look at a record, and return what the report is to say of it.
+
+    Args:
+        method: The masked method, in eval mode.
+        data: What the run has learned from.
+        path: The record to look at.
+        ordinary: A record in which nothing is wrong; by default the run's own development part.
+        rate: False alarms for each moment.
+
+    Raises:
+        UserError: A record cannot be read, is of another form or too short; or the rate is no share, or too fine.
+    """
+    begin = time.perf_counter()
+    require(0.0 < rate < 1.0, f"A rate of false alarms is between 0 and 1, got {rate}.")
+    own = record_of(data)
+    clean = part_of(data, own, "dev") if ordinary is None else record_like(ordinary, own)
+    record = record_like(path, own)
+    watcher = Watcher(method, data.length)
+    calibration = calibrate_patches([watcher(clean.values)])
+    watched = watch(watcher, calibration, record, rate)
+    told = {
+        "data": str(path),
+        "rate": rate,
+        "ordinary": OWN_PART if ordinary is None else str(ordinary),
+        "num_ordinary": len(calibration.ordinary),
+        "moment": watched.width,
+        "num_moments": int(watched.scored.score.isfinite().sum()),
+        "num_marked": int(watched.marked.sum()),
+        "limit": watched.limit,
+        "alarms": _own_alarms(watcher, calibration, part_of(data, own, "test"), rate) if ordinary is None else None,
+        "anomalies": watched.anomalies(),
+        "highest": watched.highest(),
+        "seconds": round(time.perf_counter() - begin, 1),
+    }
+    return told, watched
+
+
+def _own_alarms(watcher: Watcher, calibration: PatchCalibration, test: Record, rate: float) -> dict[str, Any] | None:
+    """Return the share that is marked of the run's own test part, which calibrated nothing; None if it is too short."""
+    if len(test) < watcher.length:
+        return None
+    found = alarms(watch(watcher, calibration, test, rate), watcher.length)
+    return {"value": found.value, "low": found.low, "high": found.high, "n": found.n}
+
+
+def curves_of(watched: Watched) -> Mapping[str, NDArray[Any]]:
+    """Return the arrays from which the report draws: scores by column, values by moment."""
+    columns = watched.marked.numpy()
+    return {
+        "first": np.arange(len(columns)) * watched.width,
+        "score": watched.scored.score.numpy(),
+        "row": watched.scored.row.numpy().T,
+        "marked": columns,
+        "limit": np.full(len(columns), watched.limit),
+        "values": watched.record.values.T.numpy(),
+    }
+
+
+def require_record(data: Any) -> SeriesData:
+    """Check that a run has learned from a record, whose time was divided.
+
+    Raises:
+        UserError: It has learned from samples.
+    """
+    if not isinstance(data, SeriesData) or Path(data.train).suffix.lower() == ".npz":
+        raise UserError(
+            "This run has learned from samples, not from a record whose later part could say what is ordinary; give a "
+            "run on a .csv, .parquet or .npy record."
+        )
+    return data
