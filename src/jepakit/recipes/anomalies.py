@@ -31,7 +31,8 @@ class Watched:
     """Hold a record and what is said about it.
 
     Args:
-        record: Its moments from the first whole patch on.
+        record: All of it.
+        lead: Its moments before the first whole patch, at which nobody looked.
         width: Moments of a patch: what is marked is marked in such stretches.
         scored: How surprising each is.
         tail: Share of clean moments that scored as much.
@@ -40,6 +41,7 @@ class Watched:
     """
 
     record: Record
+    lead: int
     width: int
     scored: Scored
     tail: Float[Tensor, " columns"]
@@ -55,12 +57,12 @@ class Watched:
         part = self.scored.row[:, begin:end].nan_to_num(nan=-torch.inf).amax(dim=1)
         order = part.argsort(descending=True).tolist()
         above = [row for row in order if float(part[row]) > self.limit] or order[:1]
-        first, last = begin * self.width, end * self.width - 1
+        first, last = (self.lead + column * self.width for column in (begin, end))
         return {
             "from": self.record.stamps[first],
-            "to": self.record.stamps[last],
+            "to": self.record.stamps[last - 1],
             "first": first,
-            "last": last,
+            "last": last - 1,
             "score": float(part.max()),
             "tail": float(self.tail[begin:end].min()),
             "channels": [{"name": self.channel(row), "row": row, "score": float(part[row])} for row in above],
@@ -81,9 +83,8 @@ def watch(watcher: Watcher, calibration: PatchCalibration, record: Record, rate:
     """Return how surprising each moment of a record is, and which are marked at a rate of false alarms."""
     scored = calibration.scored(watcher(record.values))
     lead = len(record) - len(scored.score) * watcher.width
-    kept = Record(record.values[:, lead:], record.names, record.stamps[lead:], record.step_s)
-    marked = calibration.marked(scored.score, rate)
-    return Watched(kept, watcher.width, scored, calibration.tails(scored.score), marked, calibration.limit(rate))
+    marked, tail = calibration.marked(scored.score, rate), calibration.tails(scored.score)
+    return Watched(record, lead, watcher.width, scored, tail, marked, calibration.limit(rate))
 
 
 def part_of(data: SeriesData, record: Record, name: str) -> Record:
@@ -177,7 +178,7 @@ def curves_of(watched: Watched) -> Mapping[str, NDArray[Any]]:
     """Return the arrays from which the report draws: scores by column, values by moment."""
     columns = watched.marked.numpy()
     return {
-        "first": np.arange(len(columns)) * watched.width,
+        "first": watched.lead + np.arange(len(columns)) * watched.width,
         "score": watched.scored.score.numpy(),
         "row": watched.scored.row.numpy().T,
         "marked": columns,
