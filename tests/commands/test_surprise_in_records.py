@@ -19,7 +19,7 @@ NUM, AT = 1200, 100
 
 
 def written(path: Path, num: int = NUM, spike: float = 0.0, hours: int = 1) -> Path:
-    """Write a record of three channels that swing together, with a little noise; one of them may be knocked."""
+    """Write a record of three channels that swing alike, with a little noise; one of them may be knocked."""
     noise = np.random.default_rng(0).normal(0.0, 0.1, (num, 3))
     rows = ["date,a,b,c"]
     for i in range(num):
@@ -35,7 +35,7 @@ def written(path: Path, num: int = NUM, spike: float = 0.0, hours: int = 1) -> P
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("records")
-    train(tiny_series(written(folder / "clean.csv")), folder / "run")
+    train(tiny_series(written(folder / "clean.csv"), "series-values"), folder / "run")
     return folder / "run"
 
 
