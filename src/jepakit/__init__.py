@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from jepakit.commands import doctor as doctor
     from jepakit.commands import embed as embed
     from jepakit.commands import evaluate as evaluate
+    from jepakit.commands import evaluate_forecasts as evaluate_forecasts
     from jepakit.commands import evaluate_reaching as evaluate_reaching
     from jepakit.commands import experiment as experiment
     from jepakit.commands import plan as plan
@@ -49,6 +50,7 @@ _NAMES = {
     "doctor": "jepakit.commands",
     "embed": "jepakit.commands",
     "evaluate": "jepakit.commands",
+    "evaluate_forecasts": "jepakit.commands",
     "evaluate_reaching": "jepakit.commands",
     "experiment": "jepakit.commands",
     "load": "jepakit.hub",
@@ -78,6 +80,7 @@ __all__ = [  # noqa: RUF022 - rooms first, then names
     "doctor",
     "embed",
     "evaluate",
+    "evaluate_forecasts",
     "evaluate_reaching",
     "experiment",
     "load",

@@ -1,16 +1,22 @@
 """A run on a record of several channels trains, resumes exactly, embeds, and is scored where there are labels."""
 
 import csv
+import json
+import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from tiny_runs import quick_rule, quick_scoring, tiny_series, write_record
 
-from jepakit.commands import embed, evaluate, train
+from jepakit.cli.entry import run as command
+from jepakit.commands import embed, evaluate, evaluate_forecasts, running, train
 from jepakit.hub import load
+from jepakit.recipes import forecasting
 from jepakit.recipes.pipeline import train as train_alone
 from jepakit.recipes.signal_splits import fitted_recipe
 from jepakit.storage import Run
@@ -97,3 +103,42 @@ def test_labelled_windows_are_probed_beside_floors_and_under_corruption(tmp_path
     assert {(curve.arm, curve.kind) for curve in evaluation.robustness} == {(arm, "noise") for arm in arms - {"chance"}}
     values = {(score.arm, score.name): score.value for score in evaluation.scores}
     assert values["statistics", "ridge"] > 0.9 > values["chance", "ridge"]
+
+
+def test_a_run_on_a_record_is_evaluated_by_forecasting_it(series_run: Path, tmp_path: Path, capsys: Any) -> None:
+    run = Path(shutil.copytree(series_run, tmp_path / "run"))
+    assert not (run / "evaluation.json").exists()  # the usual horizons do not fit into 80 hours
+    with pytest.raises(UserError, match=r"horizon of 336 moments after a window of 24 does not fit .*--horizons"):
+        evaluate_forecasts(run)
+    with pytest.raises(UserError, match="future is to be forecast: evaluate_forecasts"):
+        evaluate(run)
+    assert command(["evaluate", str(run), "--horizons", "6", "12"]) == 0
+    told = capsys.readouterr().out
+    assert "squared error 12 moments ahead, dev part" in told and "jepa less this" in told
+    record = json.loads((run / "evaluation.json").read_text())
+    arms = {"jepa", "random init", "linear, window normalised", "linear, last value taken off", "linear, raw window"}
+    assert {row["arm"] for row in record["forecasts"]} == arms | {"seasonal naive", "naive"}
+    assert {row["arm"] for row in record["forecasts"] if not row["is_floor"]} == {"jepa"}
+    assert record["protocol"]["season"] == 24 and record["protocol"]["num_windows"] == {"6": 75, "12": 69}
+    assert (record["checkpoint"], record["step"], record["kind"]) == ("last", 4, "forecast")
+    page = (run / "report.html").read_text()
+    assert 'id="forecasts"' in page and "what came" in page
+    final = evaluate_forecasts(run, final=True, horizons=(6,), season=12)
+    assert final["protocol"]["split"] == "test" and final["protocol"]["season"] == 12
+    kept = [json.loads(line) for line in (run / "final-records.jsonl").read_text().splitlines()]
+    assert kept == [json.loads((run / "evaluation.json").read_text())]
+    with pytest.raises(UserError, match="A season of 25 moments does not fit into a window of 24"):
+        evaluate_forecasts(run, horizons=(6,), season=25)
+    with pytest.raises(UserError, match=r"from 1, got \(0,\)"):
+        evaluate_forecasts(run, horizons=(0,))
+
+
+def test_training_ends_with_the_forecasts_that_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "feasible_horizons", partial(forecasting.feasible_horizons, horizons=(6, 96)))
+    recipe = tiny_series(write_record(tmp_path / "a.csv"))
+    train(recipe, tmp_path / "run")
+    record = json.loads((tmp_path / "run/evaluation.json").read_text())
+    assert record["protocol"]["horizons"] == [6]
+    before = (tmp_path / "run/evaluation.json").stat().st_mtime_ns
+    train(recipe, tmp_path / "run")
+    assert (tmp_path / "run/evaluation.json").stat().st_mtime_ns == before

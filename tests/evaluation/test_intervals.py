@@ -4,7 +4,16 @@ import pytest
 import torch
 from scipy import stats
 
-from jepakit.evaluation.intervals import bootstrap, crossed, over_repeats, paired, spread, student_t, wilson
+from jepakit.evaluation.intervals import (
+    bootstrap,
+    crossed,
+    over_repeats,
+    over_stretches,
+    paired,
+    spread,
+    student_t,
+    wilson,
+)
 from jepakit.random import Stream
 from jepakit.types import UserError
 
@@ -95,3 +104,23 @@ def test_one_repeat_gives_no_interval():
         crossed(torch.ones(1, 5))
     with pytest.raises(UserError, match="5 of 4"):
         wilson(5, 4)
+
+
+def test_intervals_over_stretches_cover_the_mean_of_a_sequence_that_remembers():
+    noise = normal(5, 400, 640)
+    kernel = torch.ones(1, 1, 20, dtype=torch.float64) / 20
+    smooth = torch.nn.functional.conv1d(noise[:, None], kernel)[:, 0]  # neighbours share 19 of 20 draws
+    intervals = [over_stretches(row, 40, num_resamples=200) for row in smooth]
+    assert 0.88 < coverage(intervals, 0.0) < 0.97
+    alone = [bootstrap(row, num_resamples=200) for row in smooth]
+    assert coverage(alone, 0.0) < 0.5
+    assert intervals[0].value == pytest.approx(float(smooth[0].mean()))
+    assert (intervals[0].n, intervals[0].varies) == (16, "stretches of time")
+
+
+def test_stretches_of_one_value_are_the_plain_bootstrap():
+    x = normal(6, 1, 300)[0] + 1.0
+    ours, theirs = over_stretches(x, 1, num_resamples=4000), bootstrap(x, num_resamples=4000)
+    assert (ours.low, ours.high) == (pytest.approx(theirs.low, abs=0.02), pytest.approx(theirs.high, abs=0.02))
+    with pytest.raises(UserError, match="stretches of 5 needs at least 2 values and as many as that, got 3"):
+        over_stretches(x[:3], 5)

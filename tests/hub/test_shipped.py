@@ -44,7 +44,9 @@ def test_a_folder_of_that_name_goes_before(tmp_path: Path, monkeypatch: pytest.M
         load("digits")
 
 
-@pytest.mark.parametrize("command", [commands.evaluate, commands.evaluate_reaching, commands.surprise])
+@pytest.mark.parametrize(
+    "command", [commands.evaluate, commands.evaluate_forecasts, commands.evaluate_reaching, commands.surprise]
+)
 def test_what_writes_into_a_run_takes_no_shipped_model(command: Callable[[str], object]) -> None:
     with pytest.raises(UserError, match="ships with jepakit"):
         command("two-rooms")

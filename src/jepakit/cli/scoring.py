@@ -15,9 +15,11 @@ def evaluate(arguments: list[str]) -> int:
 
     from jepakit import commands
     from jepakit.commands.cautions import collapse, unfinished
+    from jepakit.commands.forecasting import is_record_run
     from jepakit.commands.reaching import is_world
     from jepakit.commands.scoring import PROBES
     from jepakit.evaluation.probes import Probe
+    from jepakit.recipes.forecasting import HORIZONS
     from jepakit.storage import Run
 
     def asked(
@@ -29,16 +31,23 @@ def evaluate(arguments: list[str]) -> int:
         episodes: int | None = None,
         diagnose: int = 0,
         floor: Path | None = None,
+        horizons: tuple[int, ...] = HORIZONS,
+        season: int | None = None,
     ) -> Any:
         both = {"final": final, "checkpoint": checkpoint}
         of_worlds = {"episodes": episodes, "diagnose": diagnose, "floor": floor}
-        return run, both, {"probes": probes, "robustness": robustness}, of_worlds
+        of_records = {"horizons": horizons, "season": season}
+        return run, both, {"probes": probes, "robustness": robustness}, of_worlds, of_records
 
-    folder, options, of_images, of_worlds = parse(described(asked, commands.evaluate), "evaluate", arguments)
+    folder, options, of_images, of_worlds, of_records = parse(
+        described(asked, commands.evaluate), "evaluate", arguments
+    )
     warn(collapse(Run(folder), options["checkpoint"]))
     warn(unfinished(Run(folder)) if options["final"] else "")
     if is_world(Run(folder)):
         say(reaching_table(commands.evaluate_reaching(folder, **options, **of_worlds)))
+    elif is_record_run(Run(folder)):
+        say(forecast_table(commands.evaluate_forecasts(folder, **options, **of_records)))
     else:
         say(score_table(commands.evaluate(folder, **options, **of_images)))
     say(f"Record: {folder}/evaluation.json   Report: {folder}/report.html")
@@ -89,6 +98,23 @@ def score_table(evaluation: Any) -> str:
             f"  {gain.name:10} {gain.arm} - {gain.against}: {100 * gain.value:+.1f} points "
             f"[{100 * gain.low:+.1f}, {100 * gain.high:+.1f}], paired"
         )
+    return "\n".join(lines)
+
+
+def forecast_table(record: Mapping[str, Any]) -> str:
+    """Return errors of forecasts and how the model stands beside each floor, as lines, the least error first."""
+    rows = [row for row in record["forecasts"] if row["measure"] == "mse"]
+    less = {(row["horizon"], row["against"]): row for row in record["differences"]}
+    width = max(len(row["arm"]) for row in rows)
+    lines = []
+    for horizon in record["protocol"]["horizons"]:
+        lines.append(f"squared error {horizon} moments ahead, {record['protocol']['split']} part (95% interval)")
+        for row in sorted((r for r in rows if r["horizon"] == horizon), key=lambda r: float(r["value"])):
+            line = f"  {row['arm']:{width}} {row['value']:.3f}  [{row['low']:.3f}, {row['high']:.3f}]"
+            told = less.get((horizon, row["arm"]))
+            if told is not None:
+                line += f"   jepa less this {told['value']:+.3f} [{told['low']:+.3f}, {told['high']:+.3f}], paired"
+            lines.append(line)
     return "\n".join(lines)
 
 

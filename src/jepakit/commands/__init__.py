@@ -5,6 +5,7 @@ from jepakit.commands.demonstration import demo as demo
 from jepakit.commands.diagnosis import doctor as doctor
 from jepakit.commands.embedding import embed as embed
 from jepakit.commands.experimenting import experiment as experiment
+from jepakit.commands.forecasting import evaluate_forecasts as evaluate_forecasts
 from jepakit.commands.living import agent as agent
 from jepakit.commands.reaching import evaluate_reaching as evaluate_reaching
 from jepakit.commands.reaching import plan as plan

@@ -3,11 +3,14 @@
 from contextlib import suppress
 from pathlib import Path
 
+from jepakit.commands.forecasting import score_forecasts
 from jepakit.commands.reaching import score_world
 from jepakit.commands.scoring import PROBES, evaluate_method, is_scored
 from jepakit.evaluation.probes import Probe
 from jepakit.recipes import ImageRecipe, Recipe, SignalRecipe, WorldRecipe
 from jepakit.recipes.coarse import learn_coarse_level, read_coarse_level
+from jepakit.recipes.config import SeriesData
+from jepakit.recipes.forecasting import feasible_horizons, is_record
 from jepakit.recipes.pictures import save_pictures
 from jepakit.recipes.pipeline import Trained
 from jepakit.recipes.pipeline import train as run_recipe
@@ -93,7 +96,12 @@ def finish(
                 if progress is not None:
                     progress.say(f"scoring on the {'test' if final else 'development'} split ...")
                 which = {"checkpoint": "last", "step": step}
-                evaluate_method(method, sources, recipe.data, run, which, final=final, probes=probes)
+                if isinstance(recipe.data, SeriesData) and is_record(recipe.data):
+                    horizons = feasible_horizons(recipe.data)
+                    if horizons:
+                        score_forecasts(method, recipe.data, run, which, final=final, horizons=horizons)
+                else:
+                    evaluate_method(method, sources, recipe.data, run, which, final=final, probes=probes)
     finally:
         report = write_report(run)  # what there is, also where scoring failed
     return report

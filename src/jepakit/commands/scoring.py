@@ -11,6 +11,7 @@ from jepakit.evaluation.probes import Probe
 from jepakit.hub import load
 from jepakit.recipes.config import Data, data_from
 from jepakit.recipes.divided import Sources
+from jepakit.recipes.forecasting import is_record
 from jepakit.recipes.pipeline import note_skipped
 from jepakit.recipes.scoring import corruptions_of, score
 from jepakit.recipes.splits import open_sources, read_probing
@@ -58,6 +59,8 @@ def evaluate(
     if is_world(directory):
         raise UserError(f"{directory.path} learned a world, which is evaluated by reaching goals: evaluate_reaching.")
     data = data_from(model.description["data"])
+    if is_record(data):
+        raise UserError(f"{directory.path} learned from a record, whose future is to be forecast: evaluate_forecasts.")
     which = {name: model.description[name] for name in ("checkpoint", "step")}
     evaluation = evaluate_method(
         model.method, open_sources(data), data, directory, which, final=final, probes=probes, robustness=robustness

@@ -6,7 +6,7 @@ what is to be predicted.
 
 from typing import Any
 
-from jepakit.masking import RandomMask
+from jepakit.masking import FutureMask, RandomMask
 from jepakit.methods import IJEPAConfig, IJEPASIGRegConfig, PixelsConfig
 from jepakit.nn import ViTConfig
 from jepakit.recipes.config import ImageMethodConfig, SeriesData, SignalRecipe
@@ -58,6 +58,13 @@ def series_ijepa() -> SignalRecipe:
 def series_ijepa_sigreg() -> SignalRecipe:
     """Learn a record by masked prediction in the live encoder's space, kept open by SIGReg."""
     return _recipe("series-ijepa-sigreg", IJEPASIGRegConfig(**_SHARED, projector_dims=(256, 64), sigreg_weight=3.0))
+
+
+def series_future() -> SignalRecipe:
+    """Learn a record by predicting whitened embeddings of its future, near and far, from its past alone."""
+    mask = FutureMask(grid=_VIT.grid, horizons=(1, 2, 4), seen=(0.4, 0.8))
+    method = IJEPAConfig(**_SHARED | {"mask": mask}, distance="mse", momentum=0.99, target_norm="whiten")
+    return _recipe("series-future", method)
 
 
 def series_values() -> SignalRecipe:

@@ -28,6 +28,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "small-pixels": cifar.small_pixels,
     "series-ijepa": series.series_ijepa,
     "series-ijepa-sigreg": series.series_ijepa_sigreg,
+    "series-future": series.series_future,
     "series-values": series.series_values,
     "two-rooms-fixed": two_rooms.two_rooms_fixed,
     "two-rooms-fixed-pixels": two_rooms.two_rooms_fixed_pixels,

@@ -20,6 +20,7 @@ ARTIFACTS: dict[str, dict[str, str]] = {
     "reconstruction": {"image": "n h w c", "masked": "n _ _ _", "predicted": "n _ _ _"},
     "features": {"image": "n h w c", "pca": "n gh gw 3"},
     "energy": {"image": "n h w c", "energy": "n gh gw"},
+    "forecasts": {"past": "n t", "truth": "n k", "predicted": "n a k"},
     "neighbours": {"query": "n h w c", "neighbours": "n k _ _ _", "similarity": "n _"},
     "episodes": {
         "frames": "n t h w c",

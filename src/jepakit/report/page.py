@@ -7,6 +7,7 @@ from typing import Any
 from jepakit.report.anomalies import record_section
 from jepakit.report.curves import health_curves, training_panels
 from jepakit.report.diagnosis import diagnosis
+from jepakit.report.forecasts import forecast_section
 from jepakit.report.gallery import galleries, neighbours
 from jepakit.report.glossary import TERMS, WORLD_TERMS
 from jepakit.report.journeys import journeys
@@ -61,6 +62,7 @@ def page_content(material: Material) -> dict[str, Any]:
         "surprise": surprise_section(material) or record_section(material),
         "seen": "frames" if material.is_world else "images",
         "probes": probes,
+        "forecasts": forecast_section(material),
         "robustness": robustness_curves(material.evaluation),
         "robustness_columns": COLUMNS,
         "skipped": material.skipped,
