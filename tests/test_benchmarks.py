@@ -10,12 +10,14 @@ from types import ModuleType
 import pytest
 import torch
 from scripts import ROOT, script
-from tiny_runs import tiny_world
+from tiny_runs import tiny_series, tiny_world, write_record
 
+from jepakit.data.record import Record
 from jepakit.data.recording import FramesInMemory, Recording
 from jepakit.planning import LatentDistance
 from jepakit.planning.holding import Held
 from jepakit.recipes import find_recipe
+from jepakit.recipes.signal_splits import fitted_recipe
 from jepakit.storage import Run
 from jepakit.types import ImageBatch
 from jepakit.worlds import Distracted, Heedless, PushT, TwoRooms, Wandering
@@ -274,3 +276,42 @@ def test_every_row_of_an_ablation_differs_from_the_whole() -> None:
         whole = study.base(benchmark.find_recipe(study.recipe)())
         for name in (*study.trained, *study.planned):
             assert study.change(name)(whole) != whole, name
+
+
+def test_series_are_forecast_by_every_arm_on_the_same_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    benchmark = script("benchmarks/series.py")
+    monkeypatch.setattr(benchmark, "HORIZONS", (6,))
+    path = write_record(tmp_path / "a.csv", num=600)
+    names = ("series-ijepa", "series-values")
+    recipes = [fitted_recipe(tiny_series(path, name, num_steps=2)) for name in names]
+    record = benchmark.cell(recipes, tmp_path / "runs", False, True)
+    rows = record["forecast"]["forecasts"]
+    assert {row["arm"] for row in rows} >= {*names, "random init", "linear, window normalised", "seasonal naive"}
+    assert {row["arm"] for row in record["forecast"]["differences"]} == set(names)
+    benchmark.print_forecasts([record])
+    benchmark.print_hours([record])
+    told = capsys.readouterr().out
+    least = min((row for row in rows if row["measure"] == "mse"), key=lambda row: float(row["value"]))
+    assert f"  {least['arm']} wins" in told
+    assert "series-values - linear, window normalised:" in told and "channel_drop" in told
+
+
+def test_arms_of_series_differ_in_what_is_predicted_or_hidden_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    benchmark = script("benchmarks/series.py")
+    monkeypatch.setattr(benchmark, "fitted_recipe", lambda recipe: recipe)
+    arms = {n: benchmark.recipe_for(n, Path("data"), 2, 100) for n in ("series-ijepa", "series-band", "series-values")}
+    assert (
+        len({(arm.data, arm.training, arm.seed, arm.method.encoder, arm.method.preprocess) for arm in arms.values()})
+        == 1
+    )
+    assert arms["series-band"].method.mask.along == "time"
+    assert arms["series-band"].method.mask.grid == arms["series-ijepa"].method.mask.grid
+    quarters = benchmark._quarters(
+        Record(torch.zeros(1, 60), ("a",), tuple(f"2020-01-01 {h % 24:02}:00:00" for h in range(60)), 3600.0),
+        (0, 60),
+        24,
+        6,
+    )
+    assert quarters.labels.tolist() == [3, 0, 1, 2, 3, 0, 1]
