@@ -36,6 +36,9 @@ from jepakit.data.source import Skipped as Skipped
 from jepakit.data.source import Source as Source
 from jepakit.data.source import Subset as Subset
 from jepakit.data.source import Unreadable as Unreadable
+from jepakit.data.table import Table as Table
+from jepakit.data.table import TableSource as TableSource
+from jepakit.data.table import open_table as open_table
 from jepakit.data.trajectory_files import open_recording as open_recording
 from jepakit.data.trajectory_files import pack_recording as pack_recording
 from jepakit.data.trajectory_files import read_compact as read_compact

@@ -9,7 +9,6 @@ What is done with the odd ones:
     a channel of NaN alone     an error that names it: leave it out
 """
 
-import csv
 import datetime
 import warnings
 from collections.abc import Sequence
@@ -24,10 +23,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from jepakit.data.columns import missing_column
+from jepakit.data.table_files import number, read_columns
 from jepakit.types import UserError
 
 TIME_COLUMNS = ("date", "time", "timestamp", "datetime", "ds")
-_MISSING = frozenset(("", "na", "nan", "n/a", "null", "none", "-", "?"))
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def read_record(path: Path | str, columns: Sequence[str] = (), time: str | None 
         return _from_array(path, columns)
     if kind not in (".csv", ".parquet", ".pq"):
         raise UserError(f"{str(path)!r} is no record that is read here; give a .csv, .parquet or .npy file.")
-    table = _read_csv(path) if kind == ".csv" else _read_parquet(path)
+    table = read_columns(path)
     stamp_column = _time_column(path, table, time)
     names = _channels(path, table, columns, stamp_column)
     values = torch.stack([_numbers(table[name]) for name in names])
@@ -110,38 +109,6 @@ def _from_array(path: Path, columns: Sequence[str]) -> Record:
     return _measured(path, Record(values, tuple(names[i] for i in chosen), stamps))
 
 
-def _read_csv(path: Path) -> dict[str, list[Any]]:
-    """Return the columns of a csv file, whose first row names them, as text."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is no csv file in UTF-8: {error}.") from error
-    if len(rows) < 2:
-        raise UserError(f"{path} has no rows of values below the row of names.")
-    names, rows = [name.strip() for name in rows[0]], rows[1:]
-    uneven = next((i for i, row in enumerate(rows) if len(row) != len(names)), None)
-    if uneven is not None:
-        raise UserError(f"Row {uneven + 2} of {path} has {len(rows[uneven])} values for {len(names)} columns.")
-    if len(set(names)) < len(names):
-        raise UserError(f"{path} names a column twice: {', '.join(map(repr, names))}.")
-    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
-
-
-def _read_parquet(path: Path) -> dict[str, list[Any]]:
-    """Return the columns of a parquet file."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise UserError("Reading .parquet needs pyarrow: pip install 'jepakit[data]'.") from error
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path} is no parquet file: {str(error).splitlines()[0]}.") from error
-    return {name: table[name].to_pylist() for name in table.column_names}
-
-
 def _time_column(path: Path, table: dict[str, list[Any]], wanted: str | None) -> str | None:
     if wanted is not None and wanted not in table:
         raise missing_column(str(path), wanted, list(table))
@@ -169,21 +136,11 @@ def _channels(path: Path, table: dict[str, list[Any]], wanted: Sequence[str], st
 
 def _is_numeric(column: Sequence[Any]) -> bool:
     """Return whether every value is a number or missing."""
-    return all(_number(value) is not None for value in column)
-
-
-def _number(value: Any) -> float | None:
-    """Return a value as a number, NaN where it is missing, None where it is neither."""
-    if value is None or (isinstance(value, str) and value.strip().lower() in _MISSING):
-        return float("nan")
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
+    return all(number(value) is not None for value in column)
 
 
 def _numbers(column: Sequence[Any]) -> Float[Tensor, " t"]:
-    values = torch.tensor([_number(value) for value in column], dtype=torch.float32)
+    values = torch.tensor([number(value) for value in column], dtype=torch.float32)
     return torch.where(values.isfinite(), values, torch.nan)
 
 
@@ -229,7 +186,7 @@ def _grid_stamps(
 ) -> tuple[str, ...]:
     """Return the stamps of an even grid in the form of the file's own: numbers, or dates."""
     first = stamps[int(order[0])]
-    if isinstance(first, (int, float)) or _number(first) is not None:
+    if isinstance(first, (int, float)) or number(first) is not None:
         return tuple(f"{start + i * step:g}" for i in range(num))
     begin = datetime.datetime.fromtimestamp(start, tz=datetime.UTC)
     return tuple(str((begin + datetime.timedelta(seconds=i * step)).replace(tzinfo=None)) for i in range(num))
@@ -237,9 +194,9 @@ def _grid_stamps(
 
 def _seconds(path: Path, stamp: Any, row: int) -> float:
     """Return a stamp in seconds: a number as it is, a date and time from the beginning of 1970."""
-    number = _number(stamp)
-    if number is not None and np.isfinite(number):
-        return number
+    value = number(stamp)
+    if value is not None and np.isfinite(value):
+        return value
     try:
         moment = stamp if isinstance(stamp, datetime.datetime) else datetime.datetime.fromisoformat(str(stamp).strip())
     except ValueError as error:

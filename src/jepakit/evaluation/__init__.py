@@ -46,3 +46,4 @@ from jepakit.evaluation.table import Evaluation as Evaluation
 from jepakit.evaluation.table import Gain as Gain
 from jepakit.evaluation.table import Score as Score
 from jepakit.evaluation.table import evaluate_arms as evaluate_arms
+from jepakit.evaluation.trees import fit_trees as fit_trees

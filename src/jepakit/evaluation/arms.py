@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from jepakit.evaluation.features import Encode, Preprocess, extract, pixels
-from jepakit.evaluation.robustness import CorruptedFeatures, CorruptSource
+from jepakit.evaluation.robustness import CorruptedFeatures, CorruptSource, Predict
 from jepakit.types import UserError
 
 AugmentImages = Callable[[UInt8[Tensor, "n c h w"], Int[Tensor, " n"], int], Float[Tensor, "n c h w"]]
@@ -20,6 +20,10 @@ AugmentImages = Callable[[UInt8[Tensor, "n c h w"], Int[Tensor, " n"], int], Flo
 
 DropTokens = Callable[[Float[Tensor, "b c h w"], Int[Tensor, " b"], int], Float[Tensor, "b d"]]
 """Encode preprocessed images from the patches alone that "patch_drop" leaves: (images, sample ids, severity)."""
+
+
+Classifier = Callable[[Float[Tensor, "n d"], Int[Tensor, " n"], int], Predict]
+"""Fit a classifier to train features and labels, of so many classes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +38,7 @@ class Arm:
         is_floor: Whether this arm is a floor that the others must beat.
         tokens: Train and test tokens, where an attentive probe can be fitted.
         corrupted: Gives features of the corrupted test images, where robustness can be measured.
+        classifier: Takes the place of every probe, for what is a learner of its own and no features.
     """
 
     train: Float[Tensor, "n v d"]
@@ -43,6 +48,7 @@ class Arm:
     is_floor: bool = False
     tokens: tuple[Float[Tensor, "n k d_token"], Float[Tensor, "m k d_token"]] | None = None
     corrupted: CorruptedFeatures | None = None
+    classifier: Classifier | None = None
 
     def __post_init__(self) -> None:
         if self.train.ndim != 3 or self.test.ndim != 2 or self.train.shape[2] != self.test.shape[1]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
+import torch
 from einops import rearrange, repeat
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -105,6 +106,9 @@ class Fitted:
 
 def fit_probes(arm: Arm, labels: Int[Tensor, " n"], num_classes: int, config: EvaluationConfig) -> dict[str, Fitted]:
     """Fit those of ridge, logistic and kNN that the config names to pooled train features."""
+    if arm.classifier is not None:
+        own = Fitted(arm.classifier(arm.train[:, 0], labels, num_classes), "a classifier of its own")
+        return {name: own for name in ("ridge", "logistic", "knn") if name in config.probes}
     num_copies = arm.train.shape[1]
     x, y = rearrange(arm.train, "n v d -> (n v) d"), repeat(labels, "n -> (n v)", v=num_copies)
     fitted: dict[str, Fitted] = {}
@@ -146,8 +150,14 @@ def probe_arm(
         outcomes["attentive"] = Outcome((probe.predict(test) == test_labels)[None])
     for k in config.shots if "kshot" in config.probes else ():
         draws = draw_labels(train_labels, num_classes, k, config.num_draws, config.seed)
-        correct = kshot_correct(arm.train, train_labels, arm.test, test_labels, num_classes, draws, config.kshot_rule)
-        outcomes[f"kshot_{k}"] = Outcome(correct, config.kshot_rule)
+        if arm.classifier is None:
+            correct = kshot_correct(
+                arm.train, train_labels, arm.test, test_labels, num_classes, draws, config.kshot_rule
+            )
+            outcomes[f"kshot_{k}"] = Outcome(correct, config.kshot_rule)
+            continue
+        predicted = [arm.classifier(arm.train[i, 0], train_labels[i], num_classes)(arm.test) for i in draws]
+        outcomes[f"kshot_{k}"] = Outcome(torch.stack(predicted) == test_labels, "a classifier of its own")
     return outcomes
 
 

@@ -5,6 +5,7 @@ from jepakit.masking.blocks import Mask as Mask
 from jepakit.masking.future import FutureMask as FutureMask
 from jepakit.masking.multiblock import BlockMask as BlockMask
 from jepakit.masking.multiblock import MultiBlock as MultiBlock
+from jepakit.masking.subset import SubsetMask as SubsetMask
 from jepakit.masking.uniform import RandomMask as RandomMask
 
-AnyMask = MultiBlock | RandomMask | BlockMask | BandMask | FutureMask
+AnyMask = MultiBlock | RandomMask | BlockMask | BandMask | FutureMask | SubsetMask

@@ -5,7 +5,7 @@ from typing import Any
 
 from jepakit.nn import BackboneConfig, ConvNetConfig, ResNet9Config, ResNetConfig, ViTConfig
 from jepakit.types import UserError, require
-from jepakit.views import AnyPreprocess, AnyViews, Augment, Preprocess
+from jepakit.views import AnyPreprocess, AnyViews, Augment, Preprocess, TablePreprocess, TableViews
 
 EncoderConfig = ViTConfig | ResNetConfig | ResNet9Config | ConvNetConfig | BackboneConfig
 
@@ -43,16 +43,18 @@ def match(augment: AnyViews, preprocess: AnyPreprocess) -> Any:
     """Return the views with the channels and the normalisation of `preprocess`; those of images keep their size.
 
     Raises:
-        UserError: The views are of images and the preprocessing of signals, or the other way round.
+        UserError: The views are of another kind of data than the preprocessing.
     """
     if isinstance(augment, Augment) and isinstance(preprocess, Preprocess):
         return replace(augment, channels=preprocess.channels, mean=preprocess.mean, std=preprocess.std)
-    if isinstance(augment, Augment) or isinstance(preprocess, Preprocess):
+    kinds = ((Augment, Preprocess), (TableViews, TablePreprocess))
+    if any(isinstance(augment, views) != isinstance(preprocess, kind) for views, kind in kinds):
         raise UserError(
             f"{type(augment).__name__} makes no views of what {type(preprocess).__name__} prepares; take Augment for "
             "images, and for signals the views of their kind."
         )
-    return replace(augment, preprocess=preprocess)
+    of_kind: Any = augment
+    return replace(of_kind, preprocess=preprocess)
 
 
 def require_pictures(encoder: EncoderConfig, preprocess: Any) -> None:

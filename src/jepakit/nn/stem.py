@@ -1,4 +1,4 @@
-"""Begin a network where natural images are easiest to describe: with cosines of space and colour.
+"""Begin a network: with cosines of space and colour for natural images, with weights for each feature of a table.
 
 Patches of natural images are nearly uncorrelated along them, and BatchNorm gives each the same size, so that what is
 faint in a patch (its texture) counts from the first step like what is strong (its brightness).
@@ -8,7 +8,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from jepakit.nn.batchnorm import BatchNorm
@@ -51,6 +51,38 @@ class CosineStem(nn.Module):
         rows = self.bn(self.basis(patches.flatten(0, 1)))
         tokens: Tensor = self.proj(F.gelu(rows))
         return tokens.unflatten(0, patches.shape[:2])
+
+
+class FeatureStem(nn.Module):
+    """Map what each feature of a row holds to a token by weights of its own: numbers by w x + b, categories by a table.
+
+    There is one linear map for each place; the plane that says what was measured carries the bias, so that a missing
+    value is the zero vector, and the planes of the categories carry the table.
+
+    Args:
+        num_tokens: Places: the features, and [REG].
+        patch_dim: Planes.
+        dim: Width of a token.
+
+    Source: the feature tokenizer of Gorishniy et al. 2021, "Revisiting deep learning models for tabular data" (arXiv
+    2106.11959), section 3.3. Deviations: first weights are normal, of the size that a token has in the end.
+    """
+
+    def __init__(self, num_tokens: int, patch_dim: int, dim: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(num_tokens, patch_dim, dim))
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the weights."""
+        nn.init.normal_(self.weight)
+
+    def forward(
+        self, patches: Float[Tensor, "b k p"], context_idx: Int[Tensor, "b k"] | None = None
+    ) -> Float[Tensor, "b k d"]:
+        """Return a token for each patch; `context_idx` says which places they are of, where not all are there."""
+        weight = self.weight if context_idx is None else self.weight[context_idx]
+        return torch.einsum("bkp,kpd->bkd" if context_idx is None else "bkp,bkpd->bkd", patches, weight)
 
 
 def cosine_filters(channels: int, height: int, width: int) -> Float[Tensor, "n channels height width"]:

@@ -26,10 +26,10 @@ from jepakit.nn.position import (
     select_rotation,
     sincos_table,
 )
-from jepakit.nn.stem import CosineStem
+from jepakit.nn.stem import CosineStem, FeatureStem
 from jepakit.types import UserError
 
-Stem = Literal["linear", "cosine"]
+Stem = Literal["linear", "cosine", "feature"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,8 @@ class ViTConfig:
         qkv_bias: Whether queries, keys and values have a bias.
         stem: What makes a patch a token. "linear", the published form, begins with a standard deviation of 0.02, which
             leaves what a small patch shows far below the sin-cos positions that are added to it (0.14 against 0.7 for
-            4x4 pixels): a fresh encoder knows where and hardly what. "cosine" is `CosineStem`, for small data.
+            4x4 pixels): a fresh encoder knows where and hardly what. "cosine" is `CosineStem`, for small data;
+            "feature" is `FeatureStem`, for rows of a table.
 
     Raises:
         UserError: If the patch does not divide the image, or the heads the width.
@@ -161,9 +162,7 @@ class ViT(nn.Module):
         self.num_tokens = self.grid[0] * self.grid[1]
         self.embedding_dim = dim
         self.patch_dim = in_channels * self.patch_size[0] * self.patch_size[1]
-        self.patch_embed = (
-            nn.Linear(self.patch_dim, dim) if stem == "linear" else CosineStem(self.patch_size, in_channels, dim)
-        )
+        self.patch_embed = self._stem()
         self.blocks = nn.ModuleList(Block(dim, num_heads, self.config.mlp_dim, qkv_bias) for _ in range(depth))
         self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.register_buffer("position_table", self._positions(self.grid, None), persistent=False)
@@ -172,9 +171,18 @@ class ViT(nn.Module):
     def reset_parameters(self) -> None:
         """Draw fresh weights and fill the position table in place, as after `to_empty` of a model built on "meta"."""
         init_transformer(self, self.blocks)
-        if isinstance(self.patch_embed, CosineStem):
+        if not isinstance(self.patch_embed, nn.Linear):
             self.patch_embed.reset_parameters()
         self.position_table.copy_(self._positions(self.grid, self.position_table.device))
+
+    def _stem(self) -> nn.Linear | CosineStem | FeatureStem:
+        """Build what makes a patch a token."""
+        dim = self.config.dim
+        if self.config.stem == "cosine":
+            return CosineStem(self.patch_size, self.config.in_channels, dim)
+        if self.config.stem == "feature":
+            return FeatureStem(self.num_tokens, self.patch_dim, dim)
+        return nn.Linear(self.patch_dim, dim)
 
     def first_blocks(self, depth: int) -> "ViT":
         """Return a network of the first blocks and the final LayerNorm, over the same weights.
@@ -237,7 +245,8 @@ class ViT(nn.Module):
         patches = rearrange(x, "b c (gh h) (gw w) -> b (gh gw) (c h w)", gh=grid[0], gw=grid[1])
         if context_idx is not None:
             patches = patches.gather(1, repeat(context_idx, "b k -> b k p", p=patches.shape[-1]))
-        tokens: Tensor = self.patch_embed(patches)
+        is_of_place = isinstance(self.patch_embed, FeatureStem)
+        tokens: Tensor = self.patch_embed(patches, context_idx) if is_of_place else self.patch_embed(patches)
         table = self.position_table if grid == self.grid else self._positions_for(grid)
         if self.config.positions == "rotary":
             return tokens, select_rotation(table, context_idx)

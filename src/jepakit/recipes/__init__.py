@@ -7,6 +7,7 @@ from jepakit.recipes.config import ImageRecipe as ImageRecipe
 from jepakit.recipes.config import Recipe as Recipe
 from jepakit.recipes.config import SeriesData as SeriesData
 from jepakit.recipes.config import SignalRecipe as SignalRecipe
+from jepakit.recipes.config import TableData as TableData
 from jepakit.recipes.config import WorldData as WorldData
 from jepakit.recipes.config import WorldRecipe as WorldRecipe
 from jepakit.recipes.pipeline import train as train

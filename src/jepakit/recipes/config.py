@@ -131,9 +131,43 @@ class SeriesData:
         )
 
 
-SignalData = SeriesData
+@dataclass(frozen=True, kw_only=True)
+class TableData:
+    """Say which table to learn from, a row a sample, and how its columns become numbers.
+
+    What training learns of the columns is written here with the run, so that new rows are coded alike.
+
+    Args:
+        train: A .csv or .parquet file, or one of scikit-learn's: breast_cancer, diabetes, digits, iris, wine.
+        labels: The column of classes, never shown to training: `auto` (one with a usual name), `none`, or its name.
+        columns: Features; by default every column that tells rows apart. Filled in by training.
+        num_categories: How many categories each has, 0 for a number. Filled in by training.
+        categories: Their names, those of one column after those of another. Filled in by training.
+        dev_fraction: Share of the labelled training rows on which every choice is made.
+        test_fraction: Share of the rows for `--final`, class by class.
+        split_seed: Seed of the splits.
+        num_health: Held-out rows on which health is measured.
+    """
+
+    train: str
+    labels: str = "auto"
+    columns: tuple[str, ...] = ()
+    num_categories: tuple[int, ...] = ()
+    categories: tuple[str, ...] = ()
+    dev_fraction: float = 0.2
+    test_fraction: float = 0.3
+    split_seed: int = 0
+    num_health: int = 128
+
+    @property
+    def length(self) -> int:
+        """Return the moments of a row as a signal."""
+        return 1
+
+
+SignalData = SeriesData | TableData
 Data = ImageData | SignalData
-_DATA: dict[str, Any] = {"ImageData": ImageData, "SeriesData": SeriesData}
+_DATA: dict[str, Any] = {"ImageData": ImageData, "SeriesData": SeriesData, "TableData": TableData}
 
 
 def data_from(stored: Mapping[str, Any]) -> Data:

@@ -1,6 +1,7 @@
 """Say what samples are divided into: what training sees, what health is measured on, what probes learn from."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -91,6 +92,32 @@ def divided(
     fit_idx, dev_idx = cut(probe, seed + 1, dev_fraction=dev_fraction)
     fitting, dev = Subset(probe, fit_idx), Subset(probe, dev_idx)
     return Sources(train, watched, probe, test, fitting, dev)
+
+
+def divided_by_class(whole: Source, data: Any) -> Sources:
+    """Divide samples at random, class by class where there are classes.
+
+    Args:
+        whole: The samples.
+        data: Says by which shares, and from which seed.
+
+    Raises:
+        UserError: There are too few samples.
+    """
+    kept, probe, test = all_of(whole), None, None
+    if whole.labels is not None:
+        fit_idx, test_idx = cut(whole, data.split_seed, test_fraction=data.test_fraction)
+        kept, probe, test = fit_idx, Subset(whole, fit_idx), Subset(whole, test_idx)
+    return divided(
+        whole,
+        kept,
+        probe,
+        test,
+        name=data.train,
+        num_health=data.num_health,
+        dev_fraction=data.dev_fraction,
+        seed=data.split_seed,
+    )
 
 
 def all_of(source: Source) -> Int[Tensor, " k"]:

@@ -25,14 +25,18 @@ from jepakit.evaluation.robustness import CorruptSource
 from jepakit.nn import ViT
 from jepakit.recipes.divided import Probing
 from jepakit.recipes.signal_floors import signal_arms
+from jepakit.recipes.table_floors import table_arms
 from jepakit.types import Content
 from jepakit.views import (
     CORRUPTIONS,
     SERIES_CORRUPTIONS,
+    TABLE_CORRUPTIONS,
     Augment,
     Preprocess,
+    TablePreprocess,
     corrupt,
     corrupt_series,
+    corrupt_table,
     kept_patches,
 )
 
@@ -63,6 +67,8 @@ def score(method: Any, probing: Probing, config: EvaluationConfig, num_pixel_cop
 
 def raw_arms(method: Any, inputs: Inputs, num_pixel_copies: int) -> dict[str, Arm]:
     """Return the floors that see the input itself: pixels, or signals as they are laid out and their statistics."""
+    if isinstance(method.preprocess, TablePreprocess):
+        return table_arms(method.preprocess, inputs)
     if not isinstance(method.preprocess, Preprocess):
         return signal_arms(method.preprocess, inputs)
     size = min(method.preprocess.image_size, MAX_PIXEL_SIZE)
@@ -75,6 +81,8 @@ def raw_arms(method: Any, inputs: Inputs, num_pixel_copies: int) -> dict[str, Ar
 
 def corruptions_of(method: Any) -> tuple[str, ...]:
     """Return the kinds of corruption under which a method is scored."""
+    if isinstance(method.preprocess, TablePreprocess):
+        return TABLE_CORRUPTIONS
     return CORRUPTIONS if isinstance(method.preprocess, Preprocess) else SERIES_CORRUPTIONS
 
 
@@ -90,6 +98,8 @@ def probe_inputs(method: Any, probing: Probing, config: EvaluationConfig) -> Inp
     """Return the labelled samples that a method takes, in the form that every arm of an evaluation takes."""
     if isinstance(method.preprocess, Preprocess):
         return probe_images(probing, config, patch_grid(method, probing.train.content.shape[-1]))
+    if isinstance(method.preprocess, TablePreprocess):
+        return _inputs(probing, config, partial(corrupt_table, method.preprocess))
     return _inputs(probing, config, corrupt_series)
 
 

@@ -10,8 +10,9 @@ from jepakit.data import SignalSource, Subset, Windows, open_labelled_signals, r
 from jepakit.data.record import Record
 from jepakit.data.signal import channels_of
 from jepakit.nn import ViTConfig
-from jepakit.recipes.config import SeriesData, SignalData, SignalRecipe
-from jepakit.recipes.divided import Sources, all_of, cut, divided
+from jepakit.recipes.config import SeriesData, SignalData, SignalRecipe, TableData
+from jepakit.recipes.divided import Sources, all_of, divided_by_class
+from jepakit.recipes.table_splits import fitted_table, open_rows
 from jepakit.types import UserError
 
 
@@ -21,13 +22,17 @@ def open_signals(data: SignalData) -> Sources:
     Raises:
         UserError: The file cannot be read, or there is too little in it to be divided.
     """
+    if isinstance(data, TableData):
+        return divided_by_class(open_rows(data), data)
     if Path(data.train).suffix.lower() == ".npz":
-        return _labelled(open_labelled_signals(data.train), data)
+        return divided_by_class(open_labelled_signals(data.train), data)
     return _by_time(record_of(data), data)
 
 
 def open_signal_source(data: SignalData) -> SignalSource:
     """Open all signals of a file, none held out: those of a record are windows that lie end to end, all along it."""
+    if isinstance(data, TableData):
+        return open_rows(data)
     if Path(data.train).suffix.lower() == ".npz":
         return open_labelled_signals(data.train)
     record = read_record(data.train, data.columns, data.time)
@@ -75,31 +80,14 @@ def _by_time(record: Record, data: SeriesData) -> Sources:
     return Sources(Subset(learnt, all_of(learnt)), Subset(held_out, all_of(held_out)))
 
 
-def _labelled(whole: Any, data: SeriesData) -> Sources:
-    """Divide samples at random, class by class where there are classes."""
-    name, kept = data.train, all_of(whole)
-    probe = test = None
-    if whole.labels is not None:
-        fit_idx, test_idx = cut(whole, data.split_seed, test_fraction=data.test_fraction)
-        kept, probe, test = fit_idx, Subset(whole, fit_idx), Subset(whole, test_idx)
-    return divided(
-        whole,
-        kept,
-        probe,
-        test,
-        name=name,
-        num_health=data.num_health,
-        dev_fraction=data.dev_fraction,
-        seed=data.split_seed,
-    )
-
-
 def fitted_recipe(recipe: SignalRecipe) -> SignalRecipe:
     """Return a recipe whose method has the sizes of its data: channels and moments, and what follows from them.
 
     Raises:
         UserError: The file cannot be read, or the encoder's patches do not divide what signals are laid out as.
     """
+    if isinstance(recipe.data, TableData):
+        return fitted_table(recipe)
     method: Any = recipe.method
     sizes = {"signal_channels": channels_of(open_signal_source(recipe.data)), "length": recipe.data.length}
     preprocess = replace(method.preprocess, **sizes)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jepakit.nearest import nearest
-from jepakit.recipes import agents, cifar, digits, mazes, published, series, swm, two_rooms
+from jepakit.recipes import agents, cifar, digits, mazes, published, series, swm, tables, two_rooms
 from jepakit.recipes.agent import AgentRecipe
 from jepakit.recipes.config import ImageRecipe, Recipe, SignalRecipe, WorldRecipe
 from jepakit.recipes.pixels_vs_embeddings import pixels_vs_embeddings
@@ -30,6 +30,8 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "series-ijepa-sigreg": series.series_ijepa_sigreg,
     "series-future": series.series_future,
     "series-values": series.series_values,
+    "table-ijepa": tables.table_ijepa,
+    "table-values": tables.table_values,
     "two-rooms-fixed": two_rooms.two_rooms_fixed,
     "two-rooms-fixed-pixels": two_rooms.two_rooms_fixed_pixels,
     "two-rooms-fixed-random-encoder": two_rooms.two_rooms_fixed_random_encoder,

@@ -4,6 +4,7 @@ from jepakit.views.augment import Augment
 from jepakit.views.preprocess import Preprocess
 from jepakit.views.series import SeriesPreprocess
 from jepakit.views.signal_views import SignalViews
+from jepakit.views.table import TablePreprocess, TableViews
 
-AnyPreprocess = Preprocess | SeriesPreprocess
-AnyViews = Augment | SignalViews
+AnyPreprocess = Preprocess | SeriesPreprocess | TablePreprocess
+AnyViews = Augment | SignalViews | TableViews

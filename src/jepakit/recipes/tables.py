@@ -1,0 +1,62 @@
+"""Recipes for tables: a row is laid out as a line a feature, and a small transformer reads each as a token of its own.
+
+`--data.train` names the table; sizes, categories and scales follow its training rows.
+"""
+
+from typing import Any
+
+from jepakit.masking import SubsetMask
+from jepakit.methods import IJEPAConfig, PixelsConfig
+from jepakit.nn import ViTConfig
+from jepakit.recipes.config import ImageMethodConfig, SignalRecipe, TableData
+from jepakit.training import TrainingConfig
+from jepakit.views import TablePreprocess, TableViews
+
+_PREPROCESS = TablePreprocess(num_categories=(0,) * 30)
+_VIT = ViTConfig(
+    image_size=_PREPROCESS.shape,
+    patch_size=1,
+    dim=64,
+    depth=2,
+    num_heads=4,
+    in_channels=_PREPROCESS.channels,
+    stem="feature",
+)
+_SHARED: dict[str, Any] = {
+    "encoder": _VIT,
+    "mask": SubsetMask(grid=_VIT.grid),
+    "augment": TableViews(preprocess=_PREPROCESS),
+    "preprocess": _PREPROCESS,
+    "predictor_dim": 48,
+    "predictor_depth": 1,
+    "predictor_heads": 4,
+    "context_pass": "once",
+}
+
+
+def _recipe(name: str, method: ImageMethodConfig, num_steps: int = 600) -> SignalRecipe:
+    return SignalRecipe(
+        recipe=name,
+        method=method,
+        data=TableData(train="breast_cancer"),
+        training=TrainingConfig(
+            num_steps=num_steps,
+            batch_size=128,
+            learning_rate=1e-3,
+            warmup_steps=num_steps // 10,
+            weight_decay=0.02,
+            health_every=num_steps // 5,
+            num_workers=0,
+            precision="fp32",
+        ),
+    )
+
+
+def table_ijepa() -> SignalRecipe:
+    """Learn a table by predicting embeddings of hidden features, targets from a moving average (T-JEPA)."""
+    return _recipe("table-ijepa", IJEPAConfig(**_SHARED, distance="mse", momentum=0.99, target_norm="whiten"))
+
+
+def table_values() -> SignalRecipe:
+    """Learn a table by predicting the hidden values themselves: the arm without embeddings."""
+    return _recipe("table-values", PixelsConfig(**_SHARED, standardise=False))
