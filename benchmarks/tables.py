@@ -1,11 +1,12 @@
 """Tables: T-JEPA's embeddings beside raw features, random init, predicted values and gradient-boosted trees.
 
-    python benchmarks/tables.py                              # development split: for choices
-    python benchmarks/tables.py --final                      # test split, once
-    python benchmarks/tables.py --tables mine.csv --labels y # another table
+    python benchmarks/tables.py                                    # development split: for choices
+    python benchmarks/tables.py --final                            # test split, once
+    python benchmarks/tables.py --tables mine.csv --labels y       # another table
+    python benchmarks/tables.py --tables digits --arms ijepa values
 
-Every arm meets the same splits, probes and label draws; seeds are those of weights, masks and order. `without [REG]` is
-the same recipe with no such token, and with either normalisation of targets. A rerun reads what is there.
+Every arm meets the same splits, probes and label draws; seeds are those of weights, masks and order. Boosted trees take
+the place of every probe. A rerun reads what is there.
 """
 
 import argparse
@@ -32,13 +33,13 @@ from jepakit.recipes.signal_splits import fitted_recipe
 from jepakit.recipes.splits import open_sources, read_probing
 
 ARMS: dict[str, tuple[str, dict[str, Any], bool]] = {
-    "T-JEPA": ("table-ijepa", {}, True),
-    "T-JEPA without [REG]": ("table-ijepa", {}, False),
-    "T-JEPA, published targets": ("table-ijepa", {"target_norm": "layer"}, True),
-    "T-JEPA, published targets without [REG]": ("table-ijepa", {"target_norm": "layer"}, False),
-    "hidden values": ("table-values", {}, True),
+    "ijepa": ("table-ijepa", {}, True),
+    "ijepa-no-reg": ("table-ijepa", {}, False),
+    "layer": ("table-ijepa", {"target_norm": "layer"}, True),
+    "layer-no-reg": ("table-ijepa", {"target_norm": "layer"}, False),
+    "values": ("table-values", {}, True),
 }
-"""Recipe, what is set otherwise, and whether there is a [REG] token."""
+"""Recipe, what is set otherwise, and whether there is a [REG] token; `layer` has the published form of targets."""
 FLOORS = ("raw features", "boosted trees")
 
 
@@ -59,7 +60,7 @@ def recipe_of(arm: str, table: str, labels: str, seed: int) -> SignalRecipe:
 def cell(arm: str, table: str, labels: str, seed: int, folder: Path, final: bool) -> dict[str, Any]:
     """Train one seed and score it beside its own random start."""
     recipe = recipe_of(arm, table, labels, seed)
-    trained = train(recipe, folder / f"{arm}-{Path(table).stem}-{seed}")
+    trained = train(recipe, folder / f"{Path(table).stem}-{arm}-{seed}")
     trained.result.require_whole()
     method = trained.method.eval()
     probing, config = _probing(recipe, final)
@@ -80,7 +81,7 @@ def cell(arm: str, table: str, labels: str, seed: int, folder: Path, final: bool
 
 def floors(table: str, labels: str, final: bool) -> dict[str, Any]:
     """Score raw features and boosted trees, which no seed changes."""
-    recipe: Any = recipe_of("T-JEPA", table, labels, 0)
+    recipe: Any = recipe_of("ijepa", table, labels, 0)
     method = recipe.method.build(seed=0, num_steps=1).eval()
     probing, config = _probing(recipe, final)
     config = feasible(replace(config, corruptions=corruptions_of(method)), probing)
@@ -93,7 +94,9 @@ def floors(table: str, labels: str, final: bool) -> dict[str, Any]:
 def _probing(recipe: Any, final: bool) -> tuple[Probing, EvaluationConfig]:
     probing = read_probing(open_sources(recipe.data), recipe.data, 0, 0, final=final)
     assert probing is not None, "a table with classes is needed"
-    config = EvaluationConfig(split="test" if final else "dev", probes=("ridge", "knn", "kshot"), num_draws=30)
+    config = EvaluationConfig(
+        split="test" if final else "dev", probes=("ridge", "knn", "kshot"), shots=(5,), num_draws=30
+    )
     return probing, config
 
 
@@ -128,23 +131,24 @@ def accuracy(correct: list[list[int]]) -> float:
     return float(torch.tensor(correct, dtype=torch.float64).mean())
 
 
-def show(table: str, records: Mapping[str, Any], seeds: int) -> None:
+def show(table: str, records: Mapping[str, Any], arms: list[str], seeds: int) -> None:
     """Print a table's scores, who wins, and the curves."""
-    base = records[f"{table}/floors"]
-    by_arm = {arm: [records[f"{table}/{arm}/{seed}"] for seed in range(seeds)] for arm in ARMS}
+    base = records[f"{table}-floors"]
+    by_arm = {arm: [records[f"{table}-{arm}-{seed}"] for seed in range(seeds)] for arm in arms}
     probes = list(base["outcomes"]["raw features"])
     print(f"\n{table}: {base['sizes']}, chance {100 * base['chance']:.1f}")
     print(f"  {'':48}" + "".join(f"{probe:>22}" for probe in probes))
     for name in FLOORS:
         cells = [Outcome(torch.tensor(base["outcomes"][name][probe]).bool()).interval() for probe in probes]
         print(f"  {name:48}" + "".join(_cell(interval) for interval in cells))
-    rows = {name: (by_arm["T-JEPA"], name) for name in ("random init", "random init, tokens end to end")}
-    rows |= {f"{arm}{end}": (by_arm[arm], f"{arm}{end}") for arm in ARMS for end in ("", ", tokens end to end")}
+    rows = {name: (by_arm[arms[0]], name) for name in ("random init", "random init, tokens end to end")}
+    rows |= {f"{arm}{end}": (by_arm[arm], f"{arm}{end}") for arm in arms for end in ("", ", tokens end to end")}
     for name, (of_arm, key) in rows.items():
         values = [torch.tensor([accuracy(r["outcomes"][key][probe]) for r in of_arm]) for probe in probes]
         print(f"  {name:48}" + "".join(_cell(over_repeats(v.double(), "seeds")) for v in values))
     for probe in probes:
-        _verdict(probe, base, by_arm["T-JEPA"])
+        for arm in arms:
+            _verdict(arm, probe, base, by_arm[arm])
     for arm, of_arm in by_arm.items():
         health = {k: sum(r["health"][k] for r in of_arm) / seeds for k in ("rankme", "group_rankme", "across_share")}
         seconds = sum(r["seconds"] for r in of_arm) / seeds
@@ -156,16 +160,16 @@ def _cell(interval: Any) -> str:
     return f"{100 * interval.value:8.1f} [{100 * interval.low:5.1f},{100 * interval.high:5.1f}]"
 
 
-def _verdict(probe: str, base: Mapping[str, Any], of_arm: list[Any]) -> None:
-    """Say in words who wins under a probe: T-JEPA of each seed against each floor, paired item by item."""
+def _verdict(arm: str, probe: str, base: Mapping[str, Any], of_arm: list[Any]) -> None:
+    """Say in words who wins under a probe: an arm of each seed against each floor, paired item by item."""
     for floor in FLOORS:
         other = Outcome(torch.tensor(base["outcomes"][floor][probe]).bool())
-        gains = [Outcome(torch.tensor(r["outcomes"]["T-JEPA"][probe]).bool()).gain_over(other) for r in of_arm]
+        gains = [Outcome(torch.tensor(r["outcomes"][arm][probe]).bool()).gain_over(other) for r in of_arm]
         value = 100 * sum(gain.value for gain in gains) / len(gains)
         wins, losses = sum(gain.low > 0 for gain in gains), sum(gain.high < 0 for gain in gains)
-        winner = "T-JEPA is ahead of" if value > 0 else "T-JEPA is behind" if value < 0 else "T-JEPA equals"
-        certain = max(wins, losses)
-        print(f"  {probe}: {winner} {floor} by {abs(value):.1f} points; beyond the interval in {certain} of {len(gains)} seeds")
+        word = "is ahead of" if value > 0 else "is behind" if value < 0 else "equals"
+        certain = f"beyond the interval in {max(wins, losses)} of {len(gains)} seeds"
+        print(f"  {probe}: {arm} {word} {floor} by {abs(value):.1f} points; {certain}")
 
 
 def _curves(base: Mapping[str, Any], by_arm: Mapping[str, list[Any]]) -> None:
@@ -173,10 +177,8 @@ def _curves(base: Mapping[str, Any], by_arm: Mapping[str, list[Any]]) -> None:
         print(f"  {kind}, linear probe, clean and severity 1 to 5")
         for name in FLOORS:
             _curve(name, [c["accuracy"] for c in base["curves"] if (c["arm"], c["kind"]) == (name, kind)])
-        for name, key in (("random init", "T-JEPA"), ("T-JEPA", "T-JEPA"), ("hidden values", "hidden values")):
-            lines = [
-                c["accuracy"] for r in by_arm[key] for c in r["curves"] if (c["arm"], c["kind"]) == (name, kind)
-            ]
+        for name, key in (("random init", next(iter(by_arm))), *((arm, arm) for arm in by_arm)):
+            lines = [c["accuracy"] for r in by_arm[key] for c in r["curves"] if (c["arm"], c["kind"]) == (name, kind)]
             _curve(name, lines)
 
 
@@ -192,17 +194,21 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--final", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/tables"))
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
     told = parser.parse_args()
     out = told.out / ("test" if told.final else "dev")
     cells: dict[str, Any] = {}
     for table in told.tables:
-        cells[f"{table}/floors"] = partial(floors, table, told.labels, told.final)
+        name = Path(table).stem
+        cells[f"{name}-floors"] = partial(floors, table, told.labels, told.final)
         for seed in range(told.seeds):
-            for arm in ARMS:
-                cells[f"{table}/{arm}/{seed}"] = partial(cell, arm, table, told.labels, seed, told.out / "runs", told.final)
+            for arm in told.arms:
+                cells[f"{name}-{arm}-{seed}"] = partial(
+                    cell, arm, table, told.labels, seed, told.out / "runs", told.final
+                )
     records = run_grid(cells, out, print)
     for table in told.tables:
-        show(table, records, told.seeds)
+        show(Path(table).stem, records, told.arms, told.seeds)
 
 
 if __name__ == "__main__":

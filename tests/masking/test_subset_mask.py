@@ -51,7 +51,9 @@ def test_questions_differ_and_draws_depend_on_id_and_step_alone() -> None:
     assert torch.equal(hidden.context_idx[100:], again.context_idx)
     assert torch.equal(hidden.target_idx[100:], again.target_idx)
     assert not torch.equal(hidden.target_idx[0], hidden.target_idx[1])
-    assert not torch.equal(mask(seed=1, context_share=(0.5, 0.5))(IDS, 5).context_idx, mask(context_share=(0.5, 0.5))(IDS, 5).context_idx)
+    assert not torch.equal(
+        mask(seed=1, context_share=(0.5, 0.5))(IDS, 5).context_idx, mask(context_share=(0.5, 0.5))(IDS, 5).context_idx
+    )
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def open_signals(data: SignalData) -> Sources:
 def open_signal_source(data: SignalData) -> SignalSource:
     """Open all signals of a file, none held out: those of a record are windows that lie end to end, all along it."""
     if isinstance(data, TableData):
-        return open_rows(data)
+        return open_rows(replace(data, labels="none"))  # new rows may have no classes
     if Path(data.train).suffix.lower() == ".npz":
         return open_labelled_signals(data.train)
     record = read_record(data.train, data.columns, data.time)
