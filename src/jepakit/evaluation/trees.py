@@ -13,7 +13,7 @@ _FEW = 200
 
 
 def fit_trees(
-    x: Float[Tensor, "n d"], y: Int[Tensor, " n"], num_classes: int, num_categories: tuple[int, ...] = ()
+    x: Float[Tensor, "n d"], y: Int[Tensor, " labels"], num_classes: int, num_categories: tuple[int, ...] = ()
 ) -> Predict:
     """Fit boosted trees and return what predicts classes; NaN is missing, and trees learn where it belongs.
 
