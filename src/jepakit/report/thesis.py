@@ -13,7 +13,7 @@ from jepakit.report.thesis_records import EMBEDDINGS, INPUTS, LABELS, Place, Rec
 from jepakit.report.wording import plural
 
 LOSS = 0.1
-"""R2 that must be lost for nuisance to count as having cost something."""
+"""R2 of the state that nuisance may cost an arm and still leave it as it was."""
 
 
 @dataclass(frozen=True)
@@ -90,29 +90,37 @@ def _answer(pairs: Sequence[Compared]) -> tuple[str, str, str]:
 
 
 def _weakness(records: Records) -> str:
-    """Return what slow, predictable distractors did to the arms that predict embeddings."""
-    falls = {LABELS[arm]: fall for arm in EMBEDDINGS if (fall := lost(records, arm, "slow")) is not None}
-    drawn = [label for label, fall in falls.items() if fall.low > LOSS]
-    if not falls:
+    """Return what slow, predictable distractors did to the arms, those that predict embeddings first."""
+    ours, theirs = _drawn(records, EMBEDDINGS), _drawn(records, INPUTS)
+    drawn, beside = [arm for arm, is_drawn in ours.items() if is_drawn], [arm for arm in theirs if theirs[arm]]
+    if not ours:
         return ""
-    if len(drawn) == len(falls):
-        return "Slow, predictable distractors draw every one of them away from the state: a known weakness."
     if not drawn:
         return "That slow, predictable distractors draw them away from the state, a known weakness, was not seen here."
-    return f"Slow, predictable distractors draw some of them away from the state: {'; '.join(drawn)}."
+    others = "; ".join(LABELS[arm] for arm in beside) if 0 < len(beside) < len(theirs) else "all" if beside else "none"
+    which = "every one of them" if len(drawn) == len(ours) else f"some of them ({'; '.join(LABELS[a] for a in drawn)})"
+    return (
+        f"Slow, predictable distractors draw {which} away from the state, a known weakness; "
+        f"of those that predict the input: {others}."
+    )
 
 
-def lost(records: Records, arm: str, kind: str) -> Interval | None:
-    """Return the R2 of the state that an arm loses from no nuisance to the most of a kind, paired by seed."""
-    most = records.levels(kind)[-1]
-    both = {
+def _drawn(records: Records, arms: Sequence[str]) -> dict[str, bool]:
+    """Return for each arm whether the most slow channels cost it more than `LOSS`."""
+    most = records.levels("slow")[-1]
+    return {arm: fall.low > LOSS for arm in arms if (fall := lost(records, arm, "slow", most)) is not None}
+
+
+def lost(records: Records, arm: str, kind: str, level: int) -> Interval | None:
+    """Return the R2 of the state that an arm loses from no nuisance to so many channels of a kind, paired by seed."""
+    ends = {
         name: records.told.get(place, {}).get(arm, {})
-        for name, place in (("none", records.nuisance(kind, 0)), ("most", records.nuisance(kind, most)))
+        for name, place in (("none", records.nuisance(kind, 0)), ("some", records.nuisance(kind, level)))
     }
-    if not most or "state" not in both["none"] or "state" not in both["most"]:
+    if not level or "state" not in ends["none"] or "state" not in ends["some"]:
         return None
-    place = Place("nuisance", kind, most)
-    return Records({place: both}, {}, {}, {}).difference(place, "none", "most", "state")
+    place = Place("nuisance", kind, level)
+    return Records({place: ends}, {}, {}, {}).difference(place, "none", "some", "state")
 
 
 def _evidence(records: Records) -> list[str]:
@@ -122,7 +130,7 @@ def _evidence(records: Records) -> list[str]:
         most = records.levels(kind)[-1]
         told = _listed(records, records.nuisance(kind, most))
         if most and told:
-            lines += [f"Beside {most} {words} channels, R2 of the state: {told}.", *_fallen(records, kind, words)]
+            lines += [f"Beside {most} {words} channels, R2 of the state: {told}.", _borne(records, kind, words)]
     lines += _holding(records)
     for place in records.told:
         pairs = compare(records, place)
@@ -133,17 +141,16 @@ def _evidence(records: Records) -> list[str]:
     return lines
 
 
-def _fallen(records: Records, kind: str, words: str) -> list[str]:
-    """Return which arms that nuisance cost more than `LOSS`, and which certainly less."""
-    falls = {arm: fall for arm in EMBEDDINGS + INPUTS if (fall := lost(records, arm, kind)) is not None}
-    costly = [f"{LABELS[arm]} ({fall.value:.2f})" for arm, fall in falls.items() if fall.low > LOSS]
-    free = [f"{LABELS[arm]} ({fall.value:.2f})" for arm, fall in falls.items() if fall.high < LOSS]
-    lines = []
-    if costly:
-        lines.append(f"The {words} channels cost more than {LOSS} of R2: {'; '.join(costly)}.")
-    if free:
-        lines.append(f"They cost less than {LOSS}: {'; '.join(free)}.")
-    return lines
+def _borne(records: Records, kind: str, words: str) -> str:
+    """Return for each arm how many channels of a kind, and all fewer, certainly cost it less than `LOSS`."""
+    told = []
+    for arm in EMBEDDINGS + INPUTS:
+        falls = [(level, lost(records, arm, kind, level)) for level in records.levels(kind)[1:]]
+        costly = [level for level, fall in falls if fall is not None and fall.high >= LOSS]
+        free = [level for level, fall in falls if fall is not None and not any(c <= level for c in costly)]
+        if any(fall is not None for _, fall in falls):
+            told.append(f"{LABELS[arm]} {free[-1] if free else 'none'}")
+    return f"So many {words} channels certainly cost less than {LOSS} of R2: {'; '.join(told)}."
 
 
 def _holding(records: Records) -> list[str]:
@@ -165,15 +172,24 @@ def _listed(records: Records, place: Place) -> str:
 
 def shown(value: Interval) -> str:
     """Return a value with its interval."""
-    return f"{value.value:.2f} [{value.low:.2f}, {value.high:.2f}]"
+    return f"{rounded(value.value)} [{rounded(value.low)}, {rounded(value.high)}]"
+
+
+def rounded(value: float, form: str = ".2f") -> str:
+    """Return a number without a sign where it is zero once it is rounded.
+
+    Example:
+        >>> rounded(-0.001), rounded(-0.5), rounded(0.25, "+.1f")
+        ('0.00', '\u22120.50', '+0.2')
+    """
+    text = f"{value:{form}}"
+    return text.lstrip("+-") if float(text) == 0 else text.replace("-", "\u2212")
 
 
 def _ended(pairs: Sequence[Compared]) -> str:
     """Return how comparisons ended, with the difference of each."""
     words = {"ahead": "ahead of", "behind": "behind", "level": "not told apart from"}
     return "; ".join(
-        f"{LABELS[pair.ours]} is {words[pair.outcome]} {LABELS[pair.theirs]} ({pair.difference.value:+.3f})".replace(
-            "-0", "\u22120"
-        )
+        f"{LABELS[pair.ours]} is {words[pair.outcome]} {LABELS[pair.theirs]} ({rounded(pair.difference.value, '+.3f')})"
         for pair in pairs
     )
