@@ -4,13 +4,15 @@ import argparse
 import itertools
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 from scripts import ROOT, script
-from tiny_runs import tiny_series, tiny_world, write_record
+from sound_files import write_table
+from tiny_runs import tiny_series, tiny_sounds, tiny_world, write_record
 
 from jepakit.data.record import Record
 from jepakit.data.recording import FramesInMemory, Recording
@@ -315,3 +317,34 @@ def test_arms_of_series_differ_in_what_is_predicted_or_hidden_alone(monkeypatch:
         6,
     )
     assert quarters.labels.tolist() == [3, 0, 1, 2, 3, 0, 1]
+
+
+def test_sounds_are_learned_and_probed_by_recording_and_by_speaker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("soundfile", reason="jepakit[audio] not installed")
+    benchmark = script("benchmarks/audio.py")
+    write_table(tmp_path / "fsdd.parquet", num=96)
+    monkeypatch.setattr(benchmark, "SPEAKERS", ("s0", "s3"))
+    monkeypatch.setattr(benchmark, "OFFICIAL", ("0", "1"))
+    rule = benchmark.EvaluationConfig
+    monkeypatch.setattr(benchmark, "EvaluationConfig", lambda **given: rule(**given | {"shots": (1,)}, num_draws=3))
+    monkeypatch.setattr(benchmark, "find_recipe", lambda name: partial(tiny_sounds, tmp_path, name, length=6400))
+    typed = ["--data", str(tmp_path), "--out", str(tmp_path / "out"), "--train-steps", "2"]
+    official = benchmark.report(benchmark.arguments([*typed, "--final", "--robustness"]))
+    (record,) = official["audio-transform"]
+    told = record["evaluation"]
+    assert (told["protocol"]["split"], told["protocol"]["num_test"]) == ("test", 24)
+    assert {score["arm"] for score in told["scores"]} == {"jepa", "random init", "chance"}
+    assert {score["arm"] for score in official["floors"][0]["evaluation"]["scores"]} == {
+        "log-mel",
+        "log-mel statistics",
+        "chance",
+    }
+    assert {curve["kind"] for curve in told["robustness"]} == {"noise", "gap", "muffle"}
+    alone = benchmark.report(benchmark.arguments([*typed, "--by", "speaker"]))
+    assert len(alone["audio-transform"]) == 2
+    data = [benchmark.recipe_for("audio-transform", 0, by, benchmark.arguments([*typed, "--by", "speaker"])).data
+            for by in benchmark.SPEAKERS]  # fmt: skip
+    assert [(one.test_values, one.group) for one in data] == [(("s0",), "speaker"), (("s3",), "speaker")]
+    assert "over its random start" in capsys.readouterr().out

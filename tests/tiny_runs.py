@@ -15,10 +15,10 @@ from PIL import Image
 from jepakit.commands import reaching, scoring
 from jepakit.data import Digits
 from jepakit.evaluation import EvaluationConfig
-from jepakit.nn import ResNetConfig, ViTConfig
+from jepakit.nn import ConvNetConfig, ResNetConfig, ViTConfig
 from jepakit.nn.framenet import FrameNetConfig
 from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
-from jepakit.recipes import ImageData, ImageRecipe, SignalRecipe, WorldRecipe, find_recipe, world_pictures
+from jepakit.recipes import AudioData, ImageData, ImageRecipe, SignalRecipe, WorldRecipe, find_recipe, world_pictures
 from jepakit.recipes.config import CostLearning
 
 CONV = ResNetConfig(num_blocks=(1, 1), width=8, in_channels=1)
@@ -109,6 +109,16 @@ def tiny_world(name: str = "two-rooms-fixed", *, seed: int = 0, **training: Any)
         planning=replace(recipe.planning, learned=learned, **search),
         seed=seed,
     )
+
+
+def tiny_sounds(path: Path, name: str = "audio-transform", **data: Any) -> SignalRecipe:
+    """Return a recipe of sounds with a small network and three steps."""
+    recipe: Any = find_recipe(name)()
+    encoder = ConvNetConfig(stem_width=8, widths=(8, 16), pools=(True, False), in_channels=1)
+    method = replace(recipe.method, encoder=encoder, projector_dims=(16, 8), predictor_dim=16, num_slices=16)
+    training = replace(recipe.training, num_steps=3, batch_size=8, warmup_steps=1, health_every=0, num_workers=0)
+    sounds = AudioData(**{"train": str(path), "rate": 8000, "length": 1600, "num_health": 6} | data)
+    return replace(recipe, method=method, data=sounds, training=replace(training, device="cpu"))
 
 
 @contextmanager

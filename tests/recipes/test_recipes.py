@@ -90,6 +90,16 @@ def test_arms_that_are_compared_share_data_and_number_of_images() -> None:
         assert len(seen) == 1, f"{family}: {seen}"
 
 
+def test_arms_of_sounds_differ_in_what_they_predict_or_see_alone() -> None:
+    embeddings, values, wave, views = (RECIPES[f"audio-{arm}"]() for arm in ("ijepa", "values", "wave", "transform"))
+    for part in ("encoder", "mask", "augment", "preprocess", "predictor_dim", "predictor_depth"):
+        assert getattr(embeddings.method, part) == getattr(values.method, part), part
+    assert embeddings.training == values.training == wave.training
+    assert embeddings.data == values.data == wave.data == views.data
+    assert embeddings.method.encoder.dim == wave.method.encoder.dim  # type: ignore[union-attr]
+    assert embeddings.method.encoder.depth == wave.method.encoder.depth  # type: ignore[union-attr]
+
+
 def test_what_a_world_model_is_measured_against_differs_in_what_it_learns_alone() -> None:
     ours = RECIPES["two-rooms-fixed"]()
     for name in ("two-rooms-fixed-pixels", "two-rooms-fixed-random-encoder"):

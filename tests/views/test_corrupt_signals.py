@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from jepakit.types import UserError
-from jepakit.views import SERIES_CORRUPTIONS, corrupt_series
+from jepakit.views import SERIES_CORRUPTIONS, SOUND_CORRUPTIONS, corrupt_series, corrupt_sounds
 from jepakit.views.corrupt_signals import SERIES_SEVERITIES
 
 IDS = torch.arange(20)
@@ -60,3 +60,43 @@ def test_unknown_kinds_and_severities_are_refused() -> None:
         corrupt_series("blur", windows(), 1, IDS)
     with pytest.raises(UserError, match="from 1 to 5, got 6"):
         corrupt_series("gap", windows(), 6, IDS)
+
+
+SOUND = torch.sin(torch.arange(4000) * (2 * torch.pi * 500.0 / 8000)).expand(5, 1, -1).clone()
+FIVE = torch.arange(5)
+
+
+@pytest.mark.parametrize("kind", SOUND_CORRUPTIONS)
+def test_sounds_are_corrupted_by_kind_severity_and_id(kind: str) -> None:
+    whole = corrupt_sounds(kind, SOUND, 3, FIVE)
+    torch.testing.assert_close(corrupt_sounds(kind, SOUND[2:4], 3, FIVE[2:4]), whole[2:4])
+    assert bool(whole.isfinite().all())
+    assert torch.allclose(whole, SOUND, atol=0.1) == (kind == "muffle"), "a low tone is not muffled"
+
+
+@pytest.mark.parametrize(("severity", "decibels"), [(1, 20.0), (2, 14.0), (3, 8.0), (4, 1.0), (5, -5.0)])
+def test_noise_on_sounds_has_the_tabled_ratio(severity: int, decibels: float) -> None:
+    noise = corrupt_sounds("noise", SOUND, severity, FIVE) - SOUND
+    ratio = 10 * torch.log10(SOUND.square().mean(dim=(1, 2)) / noise.square().mean(dim=(1, 2)))
+    torch.testing.assert_close(ratio, torch.full((5,), decibels), atol=0.5, rtol=0)
+
+
+def test_a_gap_in_a_sound_is_silence_and_noise_covers_what_was_not_measured() -> None:
+    assert (corrupt_sounds("gap", torch.ones(5, 1, 4000), 4, FIVE) == 0).sum(dim=(1, 2)).tolist() == [2000] * 5
+    padded = SOUND.clone()
+    padded[..., 3000:] = torch.nan
+    assert bool((corrupt_sounds("noise", padded, 1, FIVE)[..., 3000:] != 0).any())
+
+
+def test_muffling_takes_what_lies_above() -> None:
+    for frequency, left in ((500.0, [1, 1, 1, 1, 1]), (1250.0, [1, 1, 1, 0, 0]), (2500.0, [1, 0, 0, 0, 0])):
+        tone = torch.sin(torch.arange(4000) * (2 * torch.pi * frequency / 8000))[None, None]
+        kept = [float(corrupt_sounds("muffle", tone, severity, FIVE[:1]).abs().max()) for severity in range(1, 6)]
+        assert [round(loud) for loud in kept] == left, frequency
+
+
+def test_no_other_corruption_of_sounds_is_known() -> None:
+    with pytest.raises(UserError, match="no corruption 'patch_drop' of sounds; there are noise, gap, muffle"):
+        corrupt_sounds("patch_drop", SOUND, 1, FIVE)
+    with pytest.raises(UserError, match="from 1 to 5, got 6"):
+        corrupt_sounds("gap", SOUND, 6, FIVE)

@@ -1,5 +1,9 @@
 """Turn sources of images and signals, and recordings, into typed batches in an order that seed and step decide."""
 
+from jepakit.data.audio import AudioFolder as AudioFolder
+from jepakit.data.audio import ParquetAudio as ParquetAudio
+from jepakit.data.audio import open_sounds as open_sounds
+from jepakit.data.audio import survey as survey
 from jepakit.data.decode import to_uint8 as to_uint8
 from jepakit.data.decoder import Decoder as Decoder
 from jepakit.data.decoder import ImageDecoder as ImageDecoder

@@ -1,4 +1,4 @@
-"""Choose the columns of a table of images and turn a column of labels into classes.
+"""Choose the columns of a table of images or sounds and turn a column of labels into classes.
 
 Shared by the parquet and the Hugging Face source, which name and type their columns alike.
 """
@@ -28,26 +28,29 @@ def missing_column(where: str, wanted: str, columns: Sequence[str]) -> UserError
     )
 
 
-def image_column(where: str, wanted: str | None, columns: Sequence[str], encoded: Sequence[str]) -> str:
-    """Return the column that holds encoded images: the one wanted, else "image", else the only one of bytes.
+def encoded_column(
+    where: str, wanted: str | None, columns: Sequence[str], encoded: Sequence[str], usual: str = "image"
+) -> str:
+    """Return the column that holds encoded samples: the one wanted, else the usual one, else the only one of bytes.
 
     Args:
         where: What to call the table.
         wanted: The user's choice, if any.
         columns: All columns.
-        encoded: Those whose type can hold encoded images.
+        encoded: Those whose type can hold encoded samples.
+        usual: Its usual name, which says what the samples are.
 
     Raises:
         UserError: The column is absent, of another type, or cannot be guessed.
     """
-    if wanted is None and "image" not in columns and len(encoded) == 1:
+    if wanted is None and usual not in columns and len(encoded) == 1:
         return encoded[0]
-    name = wanted or "image"
+    name = wanted or usual
     if name not in columns:
         raise missing_column(where, name, columns)
     if name not in encoded:
         others = f"those that do are {', '.join(map(repr, encoded))}" if encoded else "no column does"
-        raise UserError(f"Column {name!r} of {where} does not hold encoded image bytes; {others}.")
+        raise UserError(f"Column {name!r} of {where} does not hold encoded {usual} bytes; {others}.")
     return name
 
 

@@ -1,5 +1,6 @@
-"""Read a folder of image files: nested as deep as one likes, labels only if asked for."""
+"""Read a folder of files, of images for one: nested as deep as one likes, labels only if asked for."""
 
+import io
 import os
 from collections import Counter
 from dataclasses import dataclass
@@ -30,18 +31,18 @@ class Found:
     """Hold what lies below a folder.
 
     Args:
-        images: Image files by relative path, sorted.
+        files: The files that were looked for, by relative path, sorted.
         others: How many other files there are of each extension; "" for those without one.
         bare: Some of the files without an extension, by relative path.
     """
 
-    images: list[str]
+    files: list[str]
     others: Counter[str]
     bare: list[str]
 
 
-def find_images(root: Path) -> Found:
-    """List image files below a folder and count all others, without opening any.
+def find_files(root: Path, extensions: tuple[str, ...]) -> Found:
+    """List the files with certain extensions below a folder and count all others, without opening any.
 
     Hidden files and folders are left out; links to folders are followed, each folder once.
     """
@@ -59,51 +60,55 @@ def find_images(root: Path) -> Found:
             extension = os.path.splitext(file)[1].lower()
             if file.startswith("."):
                 continue
-            if extension in EXTENSIONS:
-                found.images.append(inside + file)
+            if extension in extensions:
+                found.files.append(inside + file)
                 continue
             found.others[extension] += 1
             if not extension and len(found.bare) < _NUM_BARE:
                 found.bare.append(inside + file)
-    found.images.sort(key=os.fsencode)
+    found.files.sort(key=os.fsencode)
     return found
 
 
-class Folder:
-    """Read the image files below a folder, in the order of their relative paths.
+class FolderOfFiles:
+    """Find files of one kind below a folder, in the order of their relative paths; what is in them a subclass reads.
 
     Args:
         root: The folder.
-        labels: "folder" takes the folder directly below `root` as the class of each image; None wants no labels.
+        labels: "folder" takes the folder directly below `root` as the class of each file; None wants no labels.
 
     Raises:
-        NoLabels: Labels are asked for and no image lies in a class folder.
-        UserError: The folder is absent or holds no image, or labels are asked for and some images lie outside of any
+        NoLabels: Labels are asked for and no file lies in a class folder.
+        UserError: The folder is absent or holds no such file, or labels are asked for and some files lie outside of any
             class folder.
     """
+
+    what = "image"
+    extensions = EXTENSIONS
 
     def __init__(self, root: str | Path, labels: Literal["folder"] | None = None) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
-            raise UserError(f"The folder {str(self.root)!r} does not exist; give the path of a folder of images.")
-        found = find_images(self.root)
-        if not found.images:
-            raise UserError(_nothing_in(self.root, found.others))
+            raise UserError(f"The folder {str(self.root)!r} does not exist; give the path of a folder of {self.what}s.")
+        found = find_files(self.root, self.extensions)
+        if not found.files:
+            raise UserError(_nothing_in(self.root, self.what, self.extensions, found.others))
         # One array rather than a list: worker processes that read a list copy its memory page by page.
-        self._paths = np.array([os.fsencode(path) for path in found.images])
+        self._paths = np.array([os.fsencode(path) for path in found.files])
         self.others, self._bare = found.others, found.bare
         self.labels: Int[Tensor, " b"] | None = None
         self.class_names: tuple[str, ...] | None = None
         if labels is not None:
-            self._label_by_folder(found.images)
+            self._label_by_folder(found.files)
 
     def _label_by_folder(self, found: list[str]) -> None:
         loose = [path for path in found if "/" not in path]
         if loose:
             kind = NoLabels if len(loose) == len(found) else UserError
             raise kind(
-                f"Labels by folder need every image in a class folder, but {len(loose)} of {len(found)} lie directly "
-                f"in {str(self.root)!r}, such as {loose[0]!r}; move them, or train without labels (--data.labels none)."
+                f"Labels by folder need every {self.what} in a class folder, but {len(loose)} of {len(found)} lie "
+                f"directly in {str(self.root)!r}, such as {loose[0]!r}; move them, or train without labels "
+                "(--data.labels none)."
             )
         classes = [path.split("/", 1)[0] for path in found]
         names = sorted(set(classes))
@@ -114,17 +119,29 @@ class Folder:
     def __len__(self) -> int:
         return len(self._paths)
 
-    def read(self, index: int) -> Image.Image:
-        """Open one image from its bytes, whatever its file is called."""
+    def open(self, index: int) -> io.BufferedIOBase:
+        """Open one file, whatever it is called. Raises `Unreadable`."""
         try:
-            data = (self.root / os.fsdecode(bytes(self._paths[index]))).read_bytes()
+            return (self.root / os.fsdecode(bytes(self._paths[index]))).open("rb")
         except OSError as error:
             raise Unreadable(self.name(index), f"the file cannot be read: {error.strerror}") from error
-        return open_image(data, self.name(index))
 
     def name(self, index: int) -> str:
         """Return the path relative to the folder; bytes that are no valid text are replaced."""
         return bytes(self._paths[index]).decode("utf-8", "replace")
+
+
+class Folder(FolderOfFiles):
+    """Read the image files below a folder; see `FolderOfFiles`."""
+
+    def read(self, index: int) -> Image.Image:
+        """Open one image from its bytes."""
+        try:
+            with self.open(index) as file:
+                data = file.read()
+        except OSError as error:
+            raise Unreadable(self.name(index), f"the file cannot be read: {error.strerror}") from error
+        return open_image(data, self.name(index))
 
     def overlooked(self) -> list[Skipped]:
         """Name the kinds of image files in this folder that are not looked for, with how many there are of each."""
@@ -164,10 +181,10 @@ def _begins_as_image(path: Path) -> bool:
     return head.startswith(_FIRST_BYTES) or is_webp or is_bmp
 
 
-def _nothing_in(root: Path, others: Counter[str]) -> str:
-    """Say that a folder holds no image: what else it holds, and where the tables lie if there are any."""
+def _nothing_in(root: Path, what: str, extensions: tuple[str, ...], others: Counter[str]) -> str:
+    """Say that a folder holds no file of a kind: what else it holds, and where the tables lie if there are any."""
     rest = ", ".join(f"{count} {extension or 'without extension'}" for extension, count in others.most_common(3))
-    sentence = f"No image in {str(root)!r}: looked for {' '.join(EXTENSIONS)}, found {rest or 'no file at all'}"
+    sentence = f"No {what} in {str(root)!r}: looked for {' '.join(extensions)}, found {rest or 'no file at all'}"
     folders = sorted({path.parent.relative_to(root) for path in root.rglob("*.parquet")})
     tables = [str(root / folder) for folder in folders if not any(part.startswith(".") for part in folder.parts)]
     return f"{sentence}; to read the tables give {' or '.join(map(repr, tables[:3]))}." if tables else f"{sentence}."

@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image
 
-from jepakit.data.columns import encode_labels, image_column, label_column
+from jepakit.data.columns import encode_labels, encoded_column, label_column
 from jepakit.data.decode import open_image
 from jepakit.data.source import Unreadable
 from jepakit.types import UserError
@@ -44,7 +44,7 @@ class HuggingFaceImages:
         encoded = [
             n for n, f in dataset.features.items() if isinstance(f, kinds) or getattr(f, "dtype", "") == "binary"
         ]
-        self.column = image_column(where, column, dataset.column_names, encoded)
+        self.column = encoded_column(where, column, dataset.column_names, encoded)
         name = label_column(where, labels, dataset.column_names)
         self.labels, self.class_names = None, None
         if name is not None:

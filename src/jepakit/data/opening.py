@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from jepakit.data.folder import Folder, find_images
+from jepakit.data.decode import EXTENSIONS
+from jepakit.data.folder import Folder, find_files
 from jepakit.data.huggingface import HuggingFaceImages
 from jepakit.data.memory import Digits
 from jepakit.data.parquet import ParquetImages
@@ -34,7 +35,7 @@ def open_source(spec: str | Path, *, labels: bool | str = False, column: str | N
         return ParquetImages(path, column=column, labels=labels)
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
         return HuggingFaceImages(path, column=column, labels=labels)
-    if any(path.glob("*.parquet")) and not find_images(path).images:
+    if any(path.glob("*.parquet")) and not find_files(path, EXTENSIONS).files:
         return ParquetImages(path, column=column, labels=labels)
     if column is not None or labels not in (False, True, "folder"):
         raise UserError(f"{str(spec)!r} is a folder of images without columns; ask for its labels by 'folder'.")

@@ -1,4 +1,4 @@
-"""Read images from parquet: one file or a folder of shards, encoded bytes in a column, labels in another.
+"""Read encoded images or sounds from parquet: a file or a folder of shards, bytes in one column, labels in another.
 
 The encoded bytes are held in memory, where any row is at hand and forked workers share them: parquet itself can only
 be read a row group at a time, which a random order would make thousands of times slower.
@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from jepakit.data.columns import LABEL_COLUMNS, encode_labels, image_column, label_column
+from jepakit.data.columns import LABEL_COLUMNS, encode_labels, encoded_column, label_column, missing_column
 from jepakit.data.decode import open_image
 from jepakit.data.source import Unreadable
 from jepakit.types import UserError
@@ -25,21 +25,27 @@ _SPLITS = {
 }
 
 
-class ParquetImages:
-    """Read encoded images from parquet; a column of Hugging Face's form {bytes, path} does as well as plain bytes.
+class ParquetFiles:
+    """Find encoded samples in parquet; a column of Hugging Face's form {bytes, path} does as well as plain bytes.
 
     Args:
         path: A parquet file, or a folder whose parquet files are read one after the other in the order of their names;
             no file may be named after another split (train, validation, test) than the rest.
-        column: The column of images; by default "image", else the only one that holds bytes.
+        column: The column of samples; by default the one of their `usual` name, else the only one that holds bytes.
         labels: A column of labels by name; True takes "label" or the like; False wants none.
-        memory_budget: Most bytes of encoded images to hold.
+        memory_budget: Most bytes of encoded samples to hold.
 
     Raises:
         NoLabels: `labels` is True and there is no column of them.
         UserError: pyarrow is not installed; the path is no parquet, or holds several splits; a column is absent or of
-            another type; a label is wrong; the images do not fit the budget.
+            another type; a label is wrong; the samples do not fit the budget.
     """
+
+    usual = "image"
+    instead = (
+        "rewrite it with datasets.load_dataset('parquet', data_files=...).save_to_disk(FOLDER) and give that folder, "
+        "which is read from disk."
+    )
 
     def __init__(
         self,
@@ -52,7 +58,7 @@ class ParquetImages:
         self._files = [_open(file) for file in _shards(self.path)]
         schema = self._files[0].schema_arrow
         where = repr(str(self.path))
-        self.column = image_column(where, column, schema.names, _encoded_columns(schema))
+        self.column = encoded_column(where, column, schema.names, _encoded_columns(schema), self.usual)
         self._check_shards(where, self.column)
         self._check_size(where, memory_budget)
         self.labels, self.class_names = None, None
@@ -61,8 +67,8 @@ class ParquetImages:
             self._check_shards(where, name)
             values = self._read_column(name).to_pylist()
             self.labels, self.class_names = encode_labels(where, name, values, _class_names(schema.metadata, name))
-        self._images = self._read_column(self.column)
-        if not len(self._images):
+        self._encoded = self._read_column(self.column)
+        if not len(self._encoded):
             raise UserError(f"{where} has no rows.")
 
     def _check_shards(self, where: str, column: str) -> None:
@@ -79,9 +85,8 @@ class ParquetImages:
                 size += sum(c.total_uncompressed_size for c in chunks if c.path_in_schema.split(".")[0] == self.column)
         if size > budget:
             raise UserError(
-                f"{where} holds {size / 2**30:.1f} GiB of images, more than the {budget / 2**30:.1f} GiB that are kept "
-                "in memory; rewrite it with datasets.load_dataset('parquet', data_files=...).save_to_disk(FOLDER) "
-                "and give that folder, which is read from disk."
+                f"{where} holds {size / 2**30:.1f} GiB of encoded {self.usual}, more than the {budget / 2**30:.1f} GiB "
+                f"that are kept in memory; {self.instead}"
             )
 
     def _read_column(self, column: str) -> Any:
@@ -91,32 +96,52 @@ class ParquetImages:
         return pa.chunked_array(chunks, type=self._files[0].schema_arrow.field(column).type)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave open files and images behind where a worker process is spawned; it reads its own."""
-        return {**self.__dict__, "_files": None, "_images": None}
+        """Leave open files and samples behind where a worker process is spawned; it reads its own."""
+        return {**self.__dict__, "_files": None, "_encoded": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._files = [_open(file) for file in _shards(self.path)]
-        self._images = self._read_column(self.column)
+        self._encoded = self._read_column(self.column)
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self._encoded)
 
-    def read(self, index: int) -> Image.Image:
-        """Open the image of one row."""
-        value = self._images[index].as_py()
-        data = value["bytes"] if isinstance(value, dict) else value
+    def encoded(self, index: int) -> bytes:
+        """Return the bytes of one row. Raises `Unreadable`."""
+        value = self._encoded[index].as_py()
+        data: bytes | None = value["bytes"] if isinstance(value, dict) else value
         if data is None:
             raise Unreadable(self._name(index, value), "the row holds no bytes")
-        return open_image(data, self._name(index, value))
+        return data
+
+    def values(self, column: str) -> list[Any]:
+        """Return what another column says of each row.
+
+        Raises:
+            UserError: There is no such column.
+        """
+        where = repr(str(self.path))
+        if column not in self._files[0].schema_arrow.names:
+            raise missing_column(where, column, self._files[0].schema_arrow.names)
+        self._check_shards(where, column)
+        return list(self._read_column(column).to_pylist())
 
     def name(self, index: int) -> str:
         """Return the row's own path where it has one, else the file's name and the row."""
-        return self._name(index, self._images[index].as_py())
+        return self._name(index, self._encoded[index].as_py())
 
     def _name(self, index: int, value: Any) -> str:
         own = value.get("path") if isinstance(value, dict) else None
         return own or f"{self.path.name} row {index}"
+
+
+class ParquetImages(ParquetFiles):
+    """Read encoded images from parquet; see `ParquetFiles`."""
+
+    def read(self, index: int) -> Image.Image:
+        """Open the image of one row."""
+        return open_image(self.encoded(index), self.name(index))
 
 
 def _shards(path: Path) -> list[Path]:

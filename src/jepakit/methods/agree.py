@@ -5,7 +5,18 @@ from typing import Any
 
 from jepakit.nn import BackboneConfig, ConvNetConfig, ResNet9Config, ResNetConfig, ViTConfig
 from jepakit.types import UserError, require
-from jepakit.views import AnyPreprocess, AnyViews, Augment, Preprocess, TablePreprocess, TableViews
+from jepakit.views import (
+    AnyPreprocess,
+    AnyViews,
+    Augment,
+    Preprocess,
+    SeriesPreprocess,
+    SignalViews,
+    SoundPreprocess,
+    SoundViews,
+    TablePreprocess,
+    TableViews,
+)
 
 EncoderConfig = ViTConfig | ResNetConfig | ResNet9Config | ConvNetConfig | BackboneConfig
 
@@ -47,14 +58,18 @@ def match(augment: AnyViews, preprocess: AnyPreprocess) -> Any:
     """
     if isinstance(augment, Augment) and isinstance(preprocess, Preprocess):
         return replace(augment, channels=preprocess.channels, mean=preprocess.mean, std=preprocess.std)
-    kinds = ((Augment, Preprocess), (TableViews, TablePreprocess))
-    if any(isinstance(augment, views) != isinstance(preprocess, kind) for views, kind in kinds):
-        raise UserError(
-            f"{type(augment).__name__} makes no views of what {type(preprocess).__name__} prepares; take Augment for "
-            "images, and for signals the views of their kind."
-        )
-    of_kind: Any = augment
-    return replace(of_kind, preprocess=preprocess)
+    kinds = (
+        (TableViews, TablePreprocess),
+        (SoundViews, SoundPreprocess),
+        (SignalViews, SeriesPreprocess | SoundPreprocess),
+    )
+    if any(isinstance(augment, views) and isinstance(preprocess, kind) for views, kind in kinds):
+        of_kind: Any = augment
+        return replace(of_kind, preprocess=preprocess)
+    raise UserError(
+        f"{type(augment).__name__} makes no views of what {type(preprocess).__name__} prepares; take Augment for "
+        "images, and for signals the views of their kind."
+    )
 
 
 def require_pictures(encoder: EncoderConfig, preprocess: Any) -> None:

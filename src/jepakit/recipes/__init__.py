@@ -2,6 +2,7 @@
 
 from jepakit.recipes.agent import AgentRecipe as AgentRecipe
 from jepakit.recipes.agent import live as live
+from jepakit.recipes.config import AudioData as AudioData
 from jepakit.recipes.config import ImageData as ImageData
 from jepakit.recipes.config import ImageRecipe as ImageRecipe
 from jepakit.recipes.config import Recipe as Recipe

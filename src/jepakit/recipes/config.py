@@ -165,9 +165,55 @@ class TableData:
         return 1
 
 
-SignalData = SeriesData | TableData
+@dataclass(frozen=True, kw_only=True)
+class AudioData:
+    """Say which sounds to learn from, and how they are divided: test sounds are never seen by training.
+
+    Args:
+        train: A folder of sounds, with a folder for each class if there are any; or a parquet file of encoded bytes.
+        rate: Samples a second to which all sounds are brought.
+        length: Samples of a sound: the middle is taken, or silence put around; preprocessing and encoder follow it.
+        labels: Where labels come from: `auto` (whatever the source has), `none`, or the name of a column.
+        column: The column of sounds in a table.
+        test_column: The column that says which sounds are the test split; None splits `test_fraction` off.
+        test_values: Its values there, such as the numbers of recordings or the name of a speaker.
+        group: A column of which no value is in the training and in the development split, such as the speaker; training
+            does not see the development split then. None splits the labelled training sounds at random, class by class.
+        test_fraction: Share of the sounds that becomes the test split where there is no `test_column`.
+        dev_fraction: Share of the labelled training sounds, or groups, on which every choice is made.
+        split_seed: Seed of these splits, apart from the run's seed.
+        num_health: Held-out training sounds on which health is measured.
+
+    Raises:
+        UserError: `test_column` is given without `test_values`, or the other way round.
+    """
+
+    train: str
+    rate: int
+    length: int
+    labels: str = "auto"
+    column: str | None = None
+    test_column: str | None = None
+    test_values: tuple[str, ...] = ()
+    group: str | None = None
+    test_fraction: float = 0.2
+    dev_fraction: float = 0.2
+    split_seed: int = 0
+    num_health: int = 256
+
+    def __post_init__(self) -> None:
+        if (self.test_column is None) != (not self.test_values):
+            raise UserError("A test split by column needs both, data.test_column and its data.test_values.")
+
+
+SignalData = SeriesData | TableData | AudioData
 Data = ImageData | SignalData
-_DATA: dict[str, Any] = {"ImageData": ImageData, "SeriesData": SeriesData, "TableData": TableData}
+_DATA: dict[str, Any] = {
+    "ImageData": ImageData,
+    "SeriesData": SeriesData,
+    "TableData": TableData,
+    "AudioData": AudioData,
+}
 
 
 def data_from(stored: Mapping[str, Any]) -> Data:

@@ -1,14 +1,17 @@
 """Say what samples are divided into: what training sees, what health is measured on, what probes learn from."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from jepakit.data import Labelled, Skipped, Source, Subset, split
+from jepakit.data import Labelled, NoLabels, Skipped, Source, Subset, split
 from jepakit.types import UserError
+
+S = TypeVar("S", bound=Source)
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,26 @@ def divided_by_class(whole: Source, data: Any) -> Sources:
         dev_fraction=data.dev_fraction,
         seed=data.split_seed,
     )
+
+
+def labelled_if_asked(open_with: Callable[[bool | str], S], labels: str) -> S:
+    """Open a source with its labels where these are to be probed by; `auto` takes those there are.
+
+    Labels that are there and wrong are an error even so: without them no test split would be kept from training.
+
+    Args:
+        open_with: Opens the source with labels as `open_source` takes them.
+        labels: `auto`, `none`, or the name of a column.
+    """
+    if labels != "auto":
+        return open_with(False if labels == "none" else labels)
+    try:
+        source = open_with(True)
+    except NoLabels:
+        return open_with(False)
+    if source.class_names is not None and len(source.class_names) < 2:  # one folder alone is no class
+        return open_with(False)
+    return source
 
 
 def all_of(source: Source) -> Int[Tensor, " k"]:

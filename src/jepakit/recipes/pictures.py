@@ -1,5 +1,6 @@
 """Save the arrays from which the report draws: views, masks, predictions, feature maps and nearest neighbours."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -68,9 +69,14 @@ def pca_maps(method: Any, images: Content) -> NDArray[Any]:
 
 
 def grid_of(method: Any, num_tokens: int) -> tuple[int, int]:
-    """Return rows and columns of an encoder's tokens; a convolution's map is square."""
-    side = round(num_tokens**0.5)
-    grid: tuple[int, int] = getattr(method.encoder, "grid", (side, num_tokens // side))
+    """Return rows and columns of an encoder's tokens; a convolution's map has nearly the shape of what it sees."""
+    height, width = method.preprocess.shape
+    wanted = math.log(height / width)
+    rows = min(
+        (rows for rows in range(1, num_tokens + 1) if num_tokens % rows == 0),
+        key=lambda rows: abs(math.log(rows * rows / num_tokens) - wanted),
+    )
+    grid: tuple[int, int] = getattr(method.encoder, "grid", (rows, num_tokens // rows))
     return grid
 
 

@@ -30,12 +30,15 @@ from jepakit.types import Content
 from jepakit.views import (
     CORRUPTIONS,
     SERIES_CORRUPTIONS,
+    SOUND_CORRUPTIONS,
     TABLE_CORRUPTIONS,
     Augment,
     Preprocess,
+    SoundPreprocess,
     TablePreprocess,
     corrupt,
     corrupt_series,
+    corrupt_sounds,
     corrupt_table,
     kept_patches,
 )
@@ -81,8 +84,9 @@ def raw_arms(method: Any, inputs: Inputs, num_pixel_copies: int) -> dict[str, Ar
 
 def corruptions_of(method: Any) -> tuple[str, ...]:
     """Return the kinds of corruption under which a method is scored."""
-    if isinstance(method.preprocess, TablePreprocess):
-        return TABLE_CORRUPTIONS
+    for kind, corruptions in ((TablePreprocess, TABLE_CORRUPTIONS), (SoundPreprocess, SOUND_CORRUPTIONS)):
+        if isinstance(method.preprocess, kind):
+            return corruptions
     return CORRUPTIONS if isinstance(method.preprocess, Preprocess) else SERIES_CORRUPTIONS
 
 
@@ -100,7 +104,8 @@ def probe_inputs(method: Any, probing: Probing, config: EvaluationConfig) -> Inp
         return probe_images(probing, config, patch_grid(method, probing.train.content.shape[-1]))
     if isinstance(method.preprocess, TablePreprocess):
         return _inputs(probing, config, partial(corrupt_table, method.preprocess))
-    return _inputs(probing, config, corrupt_series)
+    is_sound = isinstance(method.preprocess, SoundPreprocess)
+    return _inputs(probing, config, corrupt_sounds if is_sound else corrupt_series)
 
 
 def probe_images(probing: Probing, config: EvaluationConfig, grid: tuple[int, int] = (8, 8)) -> Inputs:

@@ -1,6 +1,6 @@
 """Open signals and divide them: a record by its time, labelled samples class by class."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ from jepakit.data import SignalSource, Subset, Windows, open_labelled_signals, r
 from jepakit.data.record import Record
 from jepakit.data.signal import channels_of
 from jepakit.nn import ViTConfig
-from jepakit.recipes.config import SeriesData, SignalData, SignalRecipe, TableData
+from jepakit.recipes.config import AudioData, SeriesData, SignalData, SignalRecipe, TableData
 from jepakit.recipes.divided import Sources, all_of, divided_by_class
+from jepakit.recipes.sound_splits import divided_sounds, sounds_of
 from jepakit.recipes.table_splits import fitted_table, open_rows
 from jepakit.types import UserError
 
@@ -24,6 +25,8 @@ def open_signals(data: SignalData) -> Sources:
     """
     if isinstance(data, TableData):
         return divided_by_class(open_rows(data), data)
+    if isinstance(data, AudioData):
+        return divided_sounds(data)
     if Path(data.train).suffix.lower() == ".npz":
         return divided_by_class(open_labelled_signals(data.train), data)
     return _by_time(record_of(data), data)
@@ -33,6 +36,8 @@ def open_signal_source(data: SignalData) -> SignalSource:
     """Open all signals of a file, none held out: those of a record are windows that lie end to end, all along it."""
     if isinstance(data, TableData):
         return open_rows(replace(data, labels="none"))  # new rows may have no classes
+    if isinstance(data, AudioData):
+        return sounds_of(data, labels=False)
     if Path(data.train).suffix.lower() == ".npz":
         return open_labelled_signals(data.train)
     record = read_record(data.train, data.columns, data.time)
@@ -90,7 +95,10 @@ def fitted_recipe(recipe: SignalRecipe) -> SignalRecipe:
         return fitted_table(recipe)
     method: Any = recipe.method
     sizes = {"signal_channels": channels_of(open_signal_source(recipe.data)), "length": recipe.data.length}
-    preprocess = replace(method.preprocess, **sizes)
+    if isinstance(recipe.data, AudioData):
+        sizes["rate"] = recipe.data.rate
+    asked = {field.name for field in fields(method.preprocess)}
+    preprocess = replace(method.preprocess, **{name: size for name, size in sizes.items() if name in asked})
     encoder = method.encoder
     if isinstance(encoder, ViTConfig):
         encoder = replace(encoder, image_size=preprocess.shape)

@@ -13,7 +13,6 @@ from jepakit.data import (
     Decoder,
     ImageDecoder,
     ImageSource,
-    NoLabels,
     SignalDecoder,
     Source,
     Subset,
@@ -23,7 +22,7 @@ from jepakit.data import (
     read_labelled,
 )
 from jepakit.recipes.config import Data, ImageData
-from jepakit.recipes.divided import Probing, Sources, all_of, cut, divided
+from jepakit.recipes.divided import Probing, Sources, all_of, cut, divided, labelled_if_asked
 from jepakit.recipes.signal_splits import open_signal_source, open_signals
 from jepakit.types import Content, UserError
 
@@ -72,21 +71,12 @@ def open_images(data: ImageData) -> Sources:
 
 
 def _open_train(data: ImageData) -> ImageSource:
-    """Open the training images, with their labels where these are to be probed by; `auto` takes those there are.
+    """Open the training images, with their labels where these are to be probed by."""
 
-    Labels that are there and wrong are an error even so: without them no test split would be kept from training.
-    """
-    if data.probe is not None or data.labels == "none":
-        return open_source(data.train, labels=False, column=data.column)
-    if data.labels != "auto":
-        return open_source(data.train, labels=data.labels, column=data.column)
-    try:
-        source = open_source(data.train, labels=True, column=data.column)
-    except NoLabels:
-        return open_source(data.train, labels=False, column=data.column)
-    if source.class_names is not None and len(source.class_names) < 2:  # one folder of images is no class
-        return open_source(data.train, labels=False, column=data.column)
-    return source
+    def open_with(labels: bool | str) -> ImageSource:
+        return open_source(data.train, labels=labels, column=data.column)
+
+    return open_with(False) if data.probe is not None else labelled_if_asked(open_with, data.labels)
 
 
 def _open_labelled(spec: str, data: ImageData) -> ImageSource:

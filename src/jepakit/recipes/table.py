@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jepakit.nearest import nearest
-from jepakit.recipes import agents, cifar, digits, mazes, published, series, swm, tables, two_rooms
+from jepakit.recipes import agents, audio, cifar, digits, mazes, published, series, swm, tables, two_rooms
 from jepakit.recipes.agent import AgentRecipe
 from jepakit.recipes.config import ImageRecipe, Recipe, SignalRecipe, WorldRecipe
 from jepakit.recipes.pixels_vs_embeddings import pixels_vs_embeddings
@@ -32,6 +32,10 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "series-values": series.series_values,
     "table-ijepa": tables.table_ijepa,
     "table-values": tables.table_values,
+    "audio-transform": audio.audio_transform,
+    "audio-ijepa": audio.audio_ijepa,
+    "audio-values": audio.audio_values,
+    "audio-wave": audio.audio_wave,
     "two-rooms-fixed": two_rooms.two_rooms_fixed,
     "two-rooms-fixed-pixels": two_rooms.two_rooms_fixed_pixels,
     "two-rooms-fixed-random-encoder": two_rooms.two_rooms_fixed_random_encoder,

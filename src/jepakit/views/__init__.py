@@ -2,13 +2,18 @@
 
 from jepakit.views.any import AnyPreprocess as AnyPreprocess
 from jepakit.views.any import AnyViews as AnyViews
+from jepakit.views.any import SoundPreprocess as SoundPreprocess
 from jepakit.views.augment import Augment as Augment
 from jepakit.views.corrupt import CORRUPTIONS as CORRUPTIONS
 from jepakit.views.corrupt import SEVERITIES as SEVERITIES
 from jepakit.views.corrupt import corrupt as corrupt
 from jepakit.views.corrupt import kept_patches as kept_patches
 from jepakit.views.corrupt_signals import SERIES_CORRUPTIONS as SERIES_CORRUPTIONS
+from jepakit.views.corrupt_signals import SOUND_CORRUPTIONS as SOUND_CORRUPTIONS
 from jepakit.views.corrupt_signals import corrupt_series as corrupt_series
+from jepakit.views.corrupt_signals import corrupt_sounds as corrupt_sounds
+from jepakit.views.mel import MelPreprocess as MelPreprocess
+from jepakit.views.mel import WavePreprocess as WavePreprocess
 from jepakit.views.corrupt_tables import TABLE_CORRUPTIONS as TABLE_CORRUPTIONS
 from jepakit.views.corrupt_tables import corrupt_table as corrupt_table
 from jepakit.views.multicrop import MultiCrop as MultiCrop
@@ -17,6 +22,7 @@ from jepakit.views.preprocess import IMAGENET_STD as IMAGENET_STD
 from jepakit.views.preprocess import Preprocess as Preprocess
 from jepakit.views.series import SeriesPreprocess as SeriesPreprocess
 from jepakit.views.signal_views import SignalViews as SignalViews
+from jepakit.views.sound_views import SoundViews as SoundViews
 from jepakit.views.table import TablePreprocess as TablePreprocess
 from jepakit.views.table import TableViews as TableViews
 from jepakit.views.texture import drawn_texture as drawn_texture

@@ -12,12 +12,18 @@ from jepakit.random import Stream
 from jepakit.types import require
 from jepakit.views.signal_views import deviation
 
-SERIES_SEVERITIES: dict[str, tuple[float, float, float, float, float]] = {
+SERIES_SEVERITIES: dict[str, tuple[float, ...]] = {
     "noise": (0.1, 0.25, 0.5, 1.0, 2.0),  # standard deviation as a multiple of each channel's own
     "gap": (0.1, 0.2, 0.3, 0.5, 0.7),  # fraction of the moments, one stretch, that were not measured
     "channel_drop": (0.2, 0.4, 0.6, 0.8, 0.9),  # fraction of the channels that were not measured; one always stays
 }
 SERIES_CORRUPTIONS = tuple(SERIES_SEVERITIES)
+SOUND_SEVERITIES: dict[str, tuple[float, ...]] = {
+    "noise": (20.0, 14.0, 8.0, 1.0, -5.0),  # signal-to-noise ratio in decibels, white noise over the whole length
+    "gap": (0.1, 0.2, 0.3, 0.5, 0.7),  # fraction of the length, one stretch, that is silent
+    "muffle": (0.7, 0.5, 0.35, 0.25, 0.15),  # highest frequency that is left, as a fraction of half the sampling rate
+}
+SOUND_CORRUPTIONS = tuple(SOUND_SEVERITIES)
 
 
 @torch.no_grad()
@@ -36,13 +42,7 @@ def corrupt_series(
     Raises:
         UserError: The kind or the severity is unknown.
     """
-    known = ", ".join(SERIES_CORRUPTIONS)
-    require(
-        kind in SERIES_CORRUPTIONS,
-        f"There is no corruption {kind!r} of series; there are {known}.",
-    )
-    require(1 <= severity <= 5, f"A severity is a whole number from 1 to 5, got {severity}.")
-    level = SERIES_SEVERITIES[kind][severity - 1]
+    level = _level("series", SERIES_SEVERITIES, kind, severity)
     if kind == "noise":
         drawn = Stream(seed, "corrupt/signal-noise").normal(0, ids, signal[0].numel())
         return signal + drawn.view_as(signal) * (level * deviation(signal))
@@ -52,6 +52,41 @@ def corrupt_series(
     num_gone = min(round(level * signal.shape[1]), signal.shape[1] - 1)
     gone = torch.zeros_like(order, dtype=torch.bool).scatter(1, order[:, :num_gone], True)
     return torch.where(gone[..., None], torch.nan, signal)
+
+
+@torch.no_grad()
+def corrupt_sounds(
+    kind: str, signal: Float[Tensor, "b c t"], severity: int, ids: Int[Tensor, " b"], seed: int = 0
+) -> Float[Tensor, "b c t"]:
+    """Return corrupted copies of sounds, NaN still where nothing was.
+
+    Args:
+        kind: One of `SOUND_CORRUPTIONS`.
+        signal: Sounds.
+        severity: From 1 to 5, see `SOUND_SEVERITIES`.
+        ids: The samples' ids, on which their draws depend.
+        seed: Seed of the draws.
+
+    Raises:
+        UserError: The kind or the severity is unknown.
+    """
+    level = _level("sounds", SOUND_SEVERITIES, kind, severity)
+    if kind == "noise":
+        power = signal.square().nanmean(dim=-1, keepdim=True).nan_to_num(0.0)
+        drawn = Stream(seed, "corrupt/signal-noise").normal(0, ids, signal[0].numel())
+        return signal.nan_to_num(0.0) + drawn.view_as(signal) * (power * 10.0 ** (-level / 10.0)).sqrt()
+    if kind == "gap":
+        return with_gap(signal, level, ids, seed, 0.0)
+    spectrum = torch.fft.rfft(signal.nan_to_num(0.0))
+    share = torch.linspace(0.0, 1.0, spectrum.shape[-1], device=signal.device)
+    return torch.fft.irfft(spectrum * (share <= level), n=signal.shape[-1])
+
+
+def _level(what: str, severities: dict[str, tuple[float, ...]], kind: str, severity: int) -> float:
+    """Return how strong a kind of corruption is at a severity."""
+    require(kind in severities, f"There is no corruption {kind!r} of {what}; there are {', '.join(severities)}.")
+    require(1 <= severity <= 5, f"A severity is a whole number from 1 to 5, got {severity}.")
+    return severities[kind][severity - 1]
 
 
 def with_gap(

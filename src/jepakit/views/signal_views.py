@@ -13,6 +13,7 @@ from torch import Tensor
 
 from jepakit.random import Stream
 from jepakit.types import require
+from jepakit.views.mel import MelPreprocess, WavePreprocess
 from jepakit.views.series import SeriesPreprocess
 from jepakit.views.view import View
 
@@ -36,7 +37,7 @@ class SignalViews:
         UserError: A setting is out of its range.
     """
 
-    preprocess: SeriesPreprocess
+    preprocess: SeriesPreprocess | MelPreprocess | WavePreprocess
     shift_fraction: float = 0.0
     gain: float = 1.0
     noise: float = 0.0

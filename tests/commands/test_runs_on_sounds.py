@@ -1,0 +1,73 @@
+"""A run on sounds trains, is scored, reported and embedded; a method of two views asks about sounds, not spectrograms."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("soundfile", reason="jepakit[audio] not installed")
+
+from sound_files import encoded, tone, write_folder, write_table
+from tiny_runs import quick_rule, quick_scoring, tiny_sounds
+
+from jepakit.commands import embed, evaluate, train
+from jepakit.hub import load
+from jepakit.recipes.pictures import grid_of
+from jepakit.storage import Run, read_json
+from jepakit.types import UserError
+
+
+@pytest.fixture(scope="module")
+def sound_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a tiny method of two views on a table of sounds."""
+    folder = tmp_path_factory.mktemp("sounds")
+    table = write_table(folder / "sounds.parquet")
+    with quick_scoring(quick_rule):
+        train(tiny_sounds(table, test_column="index", test_values=("0",)), folder / "run")
+        evaluate(folder / "run", final=True)
+    return folder / "run"
+
+
+def test_a_run_is_scored_on_the_split_that_its_column_names(sound_run: Path) -> None:
+    record = read_json(sound_run / "evaluation.json")
+    assert (record["protocol"]["split"], record["protocol"]["num_test"]) == ("test", 12)
+    assert {score["arm"] for score in record["scores"]} == {"jepa", "random init", "raw values", "statistics", "chance"}
+    assert {curve["kind"] for curve in record["robustness"]} == {"noise"}
+    assert (sound_run / "report.html").stat().st_size > 10_000
+    assert {path.stem for path in (sound_run / "artifacts").iterdir()} >= {"views", "features", "neighbours"}
+
+
+def test_other_sounds_are_embedded_and_broken_ones_named(sound_run: Path, tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "other", per_class=2)
+    (root / "broken.wav").write_bytes(b"nothing")
+    embedded = embed(sound_run, root, tmp_path / "z.npy")
+    assert embedded.z.shape == (6, 16) and np.load(tmp_path / "z.npy").shape == (6, 16)
+    model = load(sound_run)
+    sound = torch.full((1, 1, 1600), torch.nan)
+    sound[0, 0, 400:1200] = torch.from_numpy(tone(300.0))
+    torch.testing.assert_close(embedded.z[:1], model.encode(sound), atol=1e-3, rtol=1e-3)
+
+
+def test_two_views_of_a_spectrogram_cannot_be_made(sound_run: Path) -> None:
+    with pytest.raises(UserError, match="cannot be turned back into its sound"):
+        load(sound_run).energy(torch.randn(1, 1, 1600))
+
+
+def test_a_folder_with_two_rates_trains_and_says_so_once(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "sounds")
+    (root / "0" / "fast.wav").write_bytes(encoded(tone(num=1600, rate=16000), 16000))
+    with quick_scoring(), pytest.warns(UserWarning, match="1 at 16,000 Hz") as told:
+        train(tiny_sounds(root), tmp_path / "run")
+    assert len([warning for warning in told if "16,000" in str(warning.message)]) == 1
+    assert Run(tmp_path / "run").file("evaluation.json").exists()
+
+
+def test_the_map_of_a_convolution_has_the_shape_of_what_it_sees() -> None:
+    method = tiny_sounds(Path("sounds")).method
+    method = replace(method, preprocess=replace(method.preprocess, length=6400)).build(seed=0, num_steps=1).eval()
+    signal = torch.randn(1, 1, 6400)
+    feature_map = method.encoder.feature_map(method.preprocess(signal))
+    tokens = method.encode(method.preprocess(signal), tokens=True)
+    assert grid_of(method, tokens.shape[1]) == tuple(feature_map.shape[2:]) == (8, 10)
