@@ -12,10 +12,10 @@ from jepakit.views.corrupt_signals import SERIES_CORRUPTIONS as SERIES_CORRUPTIO
 from jepakit.views.corrupt_signals import SOUND_CORRUPTIONS as SOUND_CORRUPTIONS
 from jepakit.views.corrupt_signals import corrupt_series as corrupt_series
 from jepakit.views.corrupt_signals import corrupt_sounds as corrupt_sounds
-from jepakit.views.mel import MelPreprocess as MelPreprocess
-from jepakit.views.mel import WavePreprocess as WavePreprocess
 from jepakit.views.corrupt_tables import TABLE_CORRUPTIONS as TABLE_CORRUPTIONS
 from jepakit.views.corrupt_tables import corrupt_table as corrupt_table
+from jepakit.views.mel import MelPreprocess as MelPreprocess
+from jepakit.views.mel import WavePreprocess as WavePreprocess
 from jepakit.views.multicrop import MultiCrop as MultiCrop
 from jepakit.views.preprocess import IMAGENET_MEAN as IMAGENET_MEAN
 from jepakit.views.preprocess import IMAGENET_STD as IMAGENET_STD
