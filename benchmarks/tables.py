@@ -157,7 +157,8 @@ def show(table: str, records: Mapping[str, Any], arms: list[str], seeds: int) ->
 
 
 def _cell(interval: Any) -> str:
-    return f"{100 * interval.value:8.1f} [{100 * interval.low:5.1f},{100 * interval.high:5.1f}]"
+    low, high = max(0.0, interval.low), min(1.0, interval.high)
+    return f"{100 * interval.value:8.1f} [{100 * low:5.1f},{100 * high:5.1f}]"
 
 
 def _verdict(arm: str, probe: str, base: Mapping[str, Any], of_arm: list[Any]) -> None:

@@ -3,7 +3,8 @@ import torch
 from scipy.fft import dct
 from torch import nn
 
-from jepakit.nn.stem import CosineStem, cosine_filters
+from jepakit.nn import ViT
+from jepakit.nn.stem import CosineStem, FeatureStem, cosine_filters
 
 
 def test_the_filters_are_an_orthonormal_basis_of_patches_smoothest_first() -> None:
@@ -39,3 +40,20 @@ def test_patches_of_a_signal_are_described_by_cosines_of_time() -> None:
     stem = CosineStem((1, 8), 1, dim=4)
     stem.reset_parameters()
     assert stem(torch.randn(2, 3, 8)).shape == (2, 3, 4)
+
+
+def test_each_feature_has_a_weight_a_bias_and_a_table_of_its_own() -> None:
+    stem = FeatureStem(3, 4, dim=5)
+    stem.reset_parameters()
+    weight = stem.weight.detach()
+    patches = torch.tensor([[[2.0, 1, 0, 0], [0.0, 1, 0, 1], [0.0, 0, 0, 0]]])  # a number, a category, a missing value
+    expected = torch.stack((2 * weight[0, 0] + weight[0, 1], weight[1, 1] + weight[1, 3], torch.zeros(5)))
+    torch.testing.assert_close(stem(patches)[0], expected)
+    some = torch.tensor([[2, 0]])
+    torch.testing.assert_close(stem(patches[:, [2, 0]], some)[0], expected[[2, 0]])
+
+
+def test_a_transformer_gives_visible_features_the_weights_of_their_places() -> None:
+    vit = ViT(image_size=(4, 1), patch_size=1, dim=8, depth=0, num_heads=2, in_channels=2, stem="feature")
+    x, some = torch.randn(2, 2, 4, 1), torch.tensor([[3, 1], [0, 2]])
+    torch.testing.assert_close(vit(x, some), vit(x).gather(1, some[..., None].expand(-1, -1, 8)))

@@ -11,6 +11,7 @@ from jepakit.commands import embed
 from jepakit.commands.running import finish
 from jepakit.data import open_table
 from jepakit.evaluation import EvaluationConfig
+from jepakit.hub import Model
 from jepakit.recipes import TableData, find_recipe
 from jepakit.recipes.config import data_from
 from jepakit.recipes.pipeline import train
@@ -117,6 +118,38 @@ def test_from_a_file_to_a_report_and_to_new_rows(tmp_path: Path) -> None:
     embedded = embed(run, new, tmp_path / "z.npy")
     assert embedded.names == [f"row 1 of {new}"] and embedded.z.shape == (1, 16)
     assert [skip.reason for skip in embedded.skipped] == ["nothing was measured"] * 2
+
+
+def test_views_of_another_kind_of_data_are_one_sentence() -> None:
+    method: Any = find_recipe("table-ijepa")().method
+    of_series: Any = find_recipe("series-ijepa")().method
+    for ours, theirs in ((method, of_series), (of_series, method)):
+        with pytest.raises(UserError, match="makes no views of what"):
+            replace(ours, augment=theirs.augment)
+
+
+def test_a_model_takes_rows_as_they_are() -> None:
+    method = find_recipe("table-ijepa")().method.build(seed=0, num_steps=1).eval()
+    rows = torch.randn(3, 30)
+    z = Model(method, {}).encode(rows.numpy())
+    torch.testing.assert_close(z, method.encode(method.preprocess(rows[..., None])))
+
+
+def test_a_row_s_embedding_leaves_out_what_is_missing() -> None:
+    method = find_recipe("table-ijepa")().method.build(seed=0, num_steps=1).eval()
+    rows = torch.randn(4, 30, 1)
+    rows[0, 3:7], rows[2, 0], rows[3, 29] = torch.nan, torch.nan, torch.nan
+    x = method.preprocess(rows)
+    z = method.encode(x)
+    for row, kept in (
+        (0, [0, 1, 2, 3, *range(8, 31)]),
+        (1, list(range(31))),
+        (2, [0, *range(2, 31)]),
+        (3, list(range(30))),
+    ):
+        alone = method.encoder(x[row, None], torch.tensor([kept])).mean(dim=1)[0]
+        torch.testing.assert_close(z[row], alone, rtol=1e-4, atol=1e-5)
+    assert method.encode(x, tokens=True).shape == (4, 31, 64)
 
 
 def test_trees_take_the_place_of_every_probe_and_meet_the_same_draws(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from jepakit.data import Arrays, Unreadable, to_uint8
 from jepakit.data.decode import open_image, pixels_to_uint8
 from jepakit.types import UserError
-from jepakit.views import Preprocess
+from jepakit.views import Preprocess, TablePreprocess
 
 Images = Tensor | NDArray[Any] | Image.Image | str | Path | Sequence[Any]
 _CHUNK = 256
@@ -43,10 +43,10 @@ class Model:
 
         Args:
             images: Float tensors (b, c, h, w) pass as they are. Of a model of signals, arrays or tensors (b, c, t) of
-                its own length are laid out, NaN where nothing was measured. Of a model of images, uint8 arrays or
-                tensors (b, h, w), (b, c, h, w) or (b, h, w, c), a PIL image, a path, or a sequence of paths, PIL
-                images and uint8 arrays (h, w), (c, h, w) or (h, w, c) are decoded, cut to squares, resized and
-                normalised.
+                its own length are laid out, NaN where nothing was measured; rows of a table may be (b, c). Of a model
+                of images, uint8 arrays or tensors (b, h, w), (b, c, h, w) or (b, h, w, c), a PIL image, a path, or a
+                sequence of paths, PIL images and uint8 arrays (h, w), (c, h, w) or (h, w, c) are decoded, cut to
+                squares, resized and normalised.
 
         Raises:
             UserError: The images are of another type or shape, or one of them cannot be read.
@@ -85,6 +85,8 @@ class Model:
     def _signals(self, signals: Images) -> Iterator[Float[Tensor, "b c h w"]]:
         """Lay signals out a few at a time; what is laid out already passes as it is."""
         numbers = torch.as_tensor(signals) if isinstance(signals, (Tensor, np.ndarray)) else None
+        if numbers is not None and numbers.ndim == 2 and isinstance(self.method.preprocess, TablePreprocess):
+            numbers = numbers[..., None]
         if numbers is None or numbers.ndim not in (3, 4):
             got = type(signals).__name__ if numbers is None else f"an array of {tuple(numbers.shape)}"
             raise UserError(f"This model takes signals as an array of (samples, channels, moments), got {got}.")

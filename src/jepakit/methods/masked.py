@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -11,7 +12,7 @@ from jepakit.masking import AnyMask
 from jepakit.methods.agree import settle, square_size
 from jepakit.nn import MaskedPredictor, Target, ViT, ViTConfig
 from jepakit.types import Hidden, Samples
-from jepakit.views import AnyPreprocess, AnyViews, Augment
+from jepakit.views import AnyPreprocess, AnyViews, Augment, TablePreprocess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +91,22 @@ class MaskedMethod(HideThenEncode):
     def prepare(self, batch: Samples, step: int) -> Float[Tensor, "b c h w"]:
         """Return one augmented view of each sample."""
         return self.augment(batch.content, batch.id, step).image.to(self.dtype)
+
+    def encode(self, x: Float[Tensor, "b c h w"], *, tokens: bool = False) -> Tensor:
+        """Return what `JEPA.encode` does; a row of a table is pooled without the features that are missing.
+
+        In training the encoder sees subsets of the features, and perhaps never one that is missing.
+        """
+        present = self.preprocess.present(x) if isinstance(self.preprocess, TablePreprocess) and not tokens else None
+        if present is None or bool(present.all()):
+            return super().encode(x, tokens=tokens)
+        z = torch.zeros(len(x), self.config.encoder.dim, dtype=x.dtype, device=x.device)
+        num_present = present.sum(dim=1)
+        for num in num_present.unique().tolist():  # rows of which as many features are there fit into one batch
+            rows = num_present == num
+            places = present[rows].nonzero()[:, 1].view(-1, num)
+            z[rows] = self.encoder(x[rows], places).mean(dim=1).to(z.dtype)
+        return z
 
     def hide(self, ids: Int[Tensor, " b"], step: int) -> Hidden:
         """Choose the visible patches and the hidden ones."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from jepakit.random import Stream
@@ -101,6 +101,10 @@ class TablePreprocess:
         """Return each feature's number of categories, center and scale."""
         given = (tuple(map(float, self.num_categories)), self.center, self.scale)
         return [constants(values, device) for values in given]
+
+    def present(self, x: Float[Tensor, "b p h 1"]) -> Bool[Tensor, "b h"]:
+        """Return which tokens of rows that are laid out hold something: [REG], and what was measured."""
+        return x[:, 1, :, 0] > 0
 
     def to_source(self, x: Float[Tensor, "b p h 1"]) -> Float[Tensor, "b c 1"]:
         """Return laid out rows as what views are made of, NaN where nothing was measured."""
