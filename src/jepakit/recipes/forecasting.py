@@ -39,9 +39,11 @@ from jepakit.types import UserError
 HORIZONS = (96, 336)
 MAX_FEATURES = 2048
 """Numbers of one channel's past up to which a head is solved; of more tokens neighbours in time are averaged."""
+_MANY_CHANNELS = 8
+"""Channels from which on heads are fitted on fewer windows: each gives as many rows as there are channels."""
 _SHOWN = 4
 _HOUR_S = 3600.0
-_SEASONS = ((24 * _HOUR_S, "a day"), (7 * 24 * _HOUR_S, "a week"))
+_SEASONS_S = (24 * _HOUR_S, 7 * 24 * _HOUR_S)
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,14 @@ def forecast_with(
     if season is not None and not 1 <= season <= data.length:
         raise UserError(f"A season of {season} moments does not fit into a window of {data.length}; see --season.")
     split, values, parts = "test" if final else "dev", scale(record.values), parts_of(data, len(record))
-    config = ForecastConfig(length=data.length, horizons=tuple(horizons), split="test" if final else "dev")
+    fewer = max(1, len(record.names) // _MANY_CHANNELS)
+    config = ForecastConfig(
+        length=data.length,
+        horizons=tuple(horizons),
+        split="test" if final else "dev",
+        num_fit=ForecastConfig.num_fit // fewer,
+        num_choice=ForecastConfig.num_choice // fewer,
+    )
     asked = origins(values, parts[split], data.length, max(horizons), split)
     shown = asked[torch.linspace(0, len(asked) - 1, _SHOWN).long()].unique()
     told = forecast_arms(values, parts, arms | floor_arms(season), config, shown.tolist())
@@ -217,7 +226,7 @@ def season_of(step_s: float | None) -> int | None:
     """
     if step_s is None:
         return None
-    return next((round(whole / step_s) for whole, _ in _SEASONS if whole / step_s >= 2), None)
+    return next((round(whole / step_s) for whole in _SEASONS_S if whole / step_s >= 2), None)
 
 
 def _protocol(
