@@ -6,7 +6,8 @@ import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -348,3 +349,33 @@ def test_sounds_are_learned_and_probed_by_recording_and_by_speaker(
             for by in benchmark.SPEAKERS]  # fmt: skip
     assert [(one.test_values, one.group) for one in data] == [(("s0",), "speaker"), (("s3",), "speaker")]
     assert "over its random start" in capsys.readouterr().out
+
+
+def test_anomalies_are_scored_beside_floors_by_the_same_number_of_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark = script("benchmarks/anomalies.py")
+
+    def untrained(recipe: Any, *_: object) -> Any:
+        method = recipe.method.build(seed=0, num_steps=1)
+        return SimpleNamespace(method=method, result=SimpleNamespace(require_whole=lambda: None))
+
+    monkeypatch.setattr(benchmark, "train", untrained)
+    hour = torch.arange(6000.0)
+    values = (hour[:, None] * (2 * torch.pi / 24) + torch.arange(3.0)).sin() + 0.1 * torch.randn(
+        6000, 3, generator=torch.Generator().manual_seed(0)
+    )
+    rows = ["a,b,c", *(",".join(f"{value:.4f}" for value in row) for row in values.tolist())]
+    (tmp_path / "etth1.csv").write_text("\n".join(rows))
+    args = benchmark.arguments(["--data", str(tmp_path), "--rows", "6000", "--num", "5"])
+    told = benchmark.report(args)
+    arms = {"I-JEPA", "values", "random init", "rolling z-score", "persistence", "seasonal difference"}
+    assert {arm: len(settings) for arm, settings in told["tried"].items()} == dict.fromkeys(arms, 6)
+    assert list(told["kinds"]) == ["spike", "level shift", "frozen", "lost correlation"]
+    for table in told["kinds"].values():
+        assert set(table) == arms
+        assert all(0.0 <= numbers[1] <= numbers[0] <= numbers[2] <= 1.0 for numbers in table.values())
+        gain = table["persistence"][3]
+        assert gain == pytest.approx(table["I-JEPA"][0] - table["persistence"][0], abs=2e-3)
+    assert told["kinds"]["spike"]["persistence"][0] > 0.9  # of four deviations in a smooth record
+    assert set(told["alarms"]) == {"0.01", "0.05"}

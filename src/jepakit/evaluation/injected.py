@@ -21,7 +21,7 @@ from jepakit.types import require
 Anomaly = Literal["spike", "level shift", "frozen", "lost correlation"]
 ANOMALIES: tuple[Anomaly, ...] = get_args(Anomaly)
 
-SIZES: dict[str, float] = {"spike": 2.0, "level shift": 1.0}
+SIZES: dict[str, float] = {"spike": 4.0, "level shift": 3.0}
 """In deviations of the channel over the whole stretch."""
 
 

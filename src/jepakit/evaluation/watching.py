@@ -4,6 +4,7 @@ Nothing here knows how a signal is laid out: its windows become pictures by the 
 columns are those of its patches.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,9 +68,17 @@ class Watcher:
         Raises:
             UserError: It is shorter than a window.
         """
-        seen = windows_over(self.method, signal, self.length)
-        energy = patch_energies(self.method, seen.x, self.kinds)
-        return Seen(torch.where(seen.told[:, None], energy, torch.nan), seen.first, seen.num_columns)
+        return self.all([signal])[0]
+
+    def all(self, signals: Sequence[Float[Tensor, "c _"]]) -> list[Seen]:
+        """Return what windows over each of several signals tell, all measured together."""
+        parts = [windows_over(self.method, signal, self.length) for signal in signals]
+        energy = patch_energies(self.method, torch.cat([part.x for part in parts]), self.kinds)
+        by_signal = energy.split([len(part.x) for part in parts])
+        return [
+            Seen(torch.where(part.told[:, None], of_one, torch.nan), part.first, part.num_columns)
+            for part, of_one in zip(parts, by_signal, strict=True)
+        ]
 
 
 def windows_over(method: Any, signal: Float[Tensor, "c t"], length: int) -> Windows:
