@@ -54,7 +54,14 @@ OVER: dict[str, Callable[[Tensor], Tensor]] = {
 }
 """How a judged window's number is made of those of its moments."""
 
-CHOSEN: dict[str, str] = {}
+CHOSEN = {
+    "I-JEPA": "row, highest",
+    "values": "row, mean",
+    "random init": "moment, mean",
+    "rolling z-score": "past 24, highest",
+    "persistence": "over 1, highest",
+    "seasonal difference": "over 24, highest",
+}
 """Each arm's setting, from the development part."""
 
 
@@ -110,7 +117,7 @@ def untrained(recipe: SignalRecipe, windows: Float[Tensor, "b c t"]) -> Any:
 
 def surprise_arm(method: Any, length: int, clean: Record) -> Arm:
     """Return the arm of a masked method, calibrated on a clean part."""
-    watcher = Watcher(method, length)
+    watcher = Watcher(method, length, ("moment", "row"))
     usual = watcher(clean.values)
     calibrations = {name: calibrate_patches([_of(usual, kinds)]) for name, kinds in ASKED.items()}
 
@@ -243,7 +250,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("runs/anomalies"))
     parser.add_argument("--final", action="store_true")
-    parser.add_argument("--num", type=int, default=200)
+    parser.add_argument("--num", type=int, default=300)
     parser.add_argument("--rows", type=int, default=NUM_ROWS)
     parser.add_argument("--length", type=int, default=96)
     parser.add_argument("--steps", type=int, default=1000)

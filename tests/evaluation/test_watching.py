@@ -63,6 +63,7 @@ def test_every_window_tells_of_its_own_columns_alone_or_together_with_other_sign
     for energy, first in zip(seen.energy, seen.first.tolist(), strict=True):
         middle = torch.arange(first, first + COLUMNS) * WIDTH + 2.0
         torch.testing.assert_close(energy, torch.stack((middle, 2 * middle)).square().expand_as(energy))
+    assert (watcher.kinds, Watcher(Says(), LENGTH, ("half", "cell"))(signal).energy.shape[1]) == (("row",), 2)
     both = watcher.all([signal[:, :30], signal])
     assert torch.equal(both[1].energy, seen.energy)
     assert torch.equal(both[0].energy, watcher(signal[:, :30]).energy)

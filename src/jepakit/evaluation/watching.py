@@ -17,8 +17,6 @@ from jepakit.evaluation.patch_energies import grid_of_patches, patch_energies
 from jepakit.masking.covering import Kind
 from jepakit.types import require
 
-KINDS: tuple[Kind, ...] = ("moment", "row")
-"""What is asked by default: what time lets expect, and what the other rows do."""
 LOOKS = 4
 """Windows that hold a moment, away from the ends of a signal."""
 
@@ -47,12 +45,16 @@ class Watcher:
     Args:
         method: The method, in eval mode.
         length: Moments of a window.
-        kinds: Of questions.
+        kinds: Of questions; by default what the other rows let expect, or of a single row what the time around does.
     """
 
     method: Any
     length: int
-    kinds: tuple[Kind, ...] = KINDS
+    kinds: tuple[Kind, ...] = ()
+
+    def __post_init__(self) -> None:
+        has_others = grid_of_patches(self.method)[0] > 1
+        object.__setattr__(self, "kinds", self.kinds or (("row",) if has_others else ("moment",)))
 
     @property
     def width(self) -> int:
