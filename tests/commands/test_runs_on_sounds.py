@@ -48,6 +48,13 @@ def test_other_sounds_are_embedded_and_broken_ones_named(sound_run: Path, tmp_pa
     sound = torch.full((1, 1, 1600), torch.nan)
     sound[0, 0, 400:1200] = torch.from_numpy(tone(300.0))
     torch.testing.assert_close(embedded.z[:1], model.encode(sound), atol=1e-3, rtol=1e-3)
+    paths = [root / name for name in ("0/00.wav", "0/01.wav", "1/00.wav")]
+    torch.testing.assert_close(model.encode(paths), embedded.z[:3])
+    torch.testing.assert_close(model.encode(str(paths[2])), embedded.z[2:3])
+    with pytest.raises(UserError, match=r"broken\.wav: cannot be decoded"):
+        model.encode(root / "broken.wav")
+    with pytest.raises(UserError, match="absent.wav' cannot be read: No such file"):
+        model.encode("absent.wav")
 
 
 def test_two_views_of_a_spectrogram_cannot_be_made(sound_run: Path) -> None:

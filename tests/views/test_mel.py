@@ -62,8 +62,10 @@ def test_loudness_is_not_seen_and_silence_is_the_floor() -> None:
         torch.testing.assert_close(MEL(signal * loud), MEL(signal), atol=1e-3, rtol=0)
     nothing = torch.stack((torch.zeros(1, 6400), torch.full((1, 6400), torch.nan)))
     assert MEL(nothing).unique().tolist() == [pytest.approx((-80.0 - MEL.mean) / MEL.std)]
-    torch.testing.assert_close(WavePreprocess(length=6400)(signal * 1e-6), WavePreprocess(length=6400)(signal))
-    assert WavePreprocess(length=6400)(nothing).unique().tolist() == [0.0]
+    torch.testing.assert_close(
+        WavePreprocess(rate=8000, length=6400)(signal * 1e-6), WavePreprocess(rate=8000, length=6400)(signal)
+    )
+    assert WavePreprocess(rate=8000, length=6400)(nothing).unique().tolist() == [0.0]
 
 
 def test_what_was_not_measured_is_silence() -> None:
@@ -71,7 +73,7 @@ def test_what_was_not_measured_is_silence() -> None:
     silent, missing = signal.clone(), signal.clone()
     silent[..., :2000], missing[..., :2000] = 0.0, torch.nan
     assert torch.equal(MEL(silent), MEL(missing))
-    laid = WavePreprocess(length=6400)(missing)
+    laid = WavePreprocess(rate=8000, length=6400)(missing)
     assert bool((laid[..., :2000] == 0).all())
     torch.testing.assert_close(laid[..., 2000:].std(dim=-1, correction=0), torch.ones(2, 1, 1), atol=1e-4, rtol=0)
 
@@ -86,7 +88,7 @@ def test_pictures_are_for_people_and_a_spectrogram_has_no_way_back() -> None:
     assert (shown.shape, int(shown.max())) == ((2, 1, 32, 40), 255)
     with pytest.raises(UserError, match="cannot be turned back into its sound"):
         MEL.to_source(MEL(signal))
-    wave = WavePreprocess(length=6400)
+    wave = WavePreprocess(rate=8000, length=6400)
     assert torch.equal(wave.to_source(wave(signal)), wave(signal)[:, 0])
     drawn = wave.to_pixels(wave(signal))
     assert drawn.shape == (2, 1, 49, 200) and set(drawn.unique().tolist()) == {0, 255}
@@ -99,7 +101,7 @@ def test_settings_and_sounds_that_do_not_fit_are_refused() -> None:
         with pytest.raises(UserError, match="MelPreprocess"):
             MelPreprocess(**({"rate": 8000, "length": 6400} | wrong))
     with pytest.raises(UserError, match="at least 1 sample"):
-        WavePreprocess(length=0)
-    for preprocess in (MEL, WavePreprocess(length=6400)):
+        WavePreprocess(rate=8000, length=0)
+    for preprocess in (MEL, WavePreprocess(rate=8000, length=6400)):
         with pytest.raises(UserError, match="takes sounds of 1 channel x 6400 samples, got 2 x 6400"):
             preprocess(torch.zeros(1, 2, 6400))

@@ -1,15 +1,17 @@
 """Views of sounds do what their parameters say, sample by sample, and nothing that is switched off."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
+from jepakit.methods.agree import match
 from jepakit.types import UserError
-from jepakit.views import MelPreprocess, SoundViews, WavePreprocess
+from jepakit.views import MelPreprocess, Preprocess, SeriesPreprocess, SignalViews, SoundViews, WavePreprocess
 from jepakit.views.sound_views import played, tilted
 
-WAVE = WavePreprocess(length=4000)
+WAVE = WavePreprocess(rate=8000, length=4000)
 ALL = SoundViews(preprocess=WAVE, shift_fraction=0.2, speed=1.3, tilt_db=6.0, noise_prob=0.5, gap_fraction=0.2)
 IDS = torch.arange(6)
 
@@ -104,3 +106,12 @@ def test_a_spectrogram_of_a_view_is_of_its_sound() -> None:
 def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UserError, match=f"SoundViews: {next(iter(wrong))}"):
         SoundViews(preprocess=WAVE, **wrong)  # type: ignore[arg-type]
+
+
+def test_views_of_sounds_are_of_sounds() -> None:
+    mel = MelPreprocess(rate=8000, length=4000)
+    assert match(ALL, mel) == replace(ALL, preprocess=mel)
+    assert match(SignalViews(preprocess=WAVE), mel).preprocess == mel
+    for preprocess in (SeriesPreprocess(signal_channels=1, length=4000), Preprocess(image_size=8)):
+        with pytest.raises(UserError, match="SoundViews makes no views of what"):
+            match(ALL, preprocess)

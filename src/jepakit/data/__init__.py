@@ -3,6 +3,7 @@
 from jepakit.data.audio import AudioFolder as AudioFolder
 from jepakit.data.audio import ParquetAudio as ParquetAudio
 from jepakit.data.audio import open_sounds as open_sounds
+from jepakit.data.audio import read_sounds as read_sounds
 from jepakit.data.audio import survey as survey
 from jepakit.data.decode import to_uint8 as to_uint8
 from jepakit.data.decoder import Decoder as Decoder

@@ -13,7 +13,7 @@ What is done with the odd ones:
 import io
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -25,6 +25,7 @@ from torch import Tensor
 
 from jepakit.data.folder import FolderOfFiles, find_files
 from jepakit.data.parquet import MEMORY_BUDGET, ParquetFiles
+from jepakit.data.signal import fitted
 from jepakit.data.source import SignalSource, Unreadable
 from jepakit.types import UserError, require
 
@@ -72,7 +73,7 @@ class AudioFolder(FolderOfFiles):
 
     def read(self, index: int) -> Float[Tensor, "1 t"]:
         """Decode one sound. Raises `Unreadable`."""
-        return read_sound(self, index)
+        return read_sound(self.open(index), self.name(index), self.rate, self.length)
 
 
 class ParquetAudio(ParquetFiles):
@@ -112,7 +113,7 @@ class ParquetAudio(ParquetFiles):
 
     def read(self, index: int) -> Float[Tensor, "1 t"]:
         """Decode one sound. Raises `Unreadable`."""
-        return read_sound(self, index)
+        return read_sound(self.open(index), self.name(index), self.rate, self.length)
 
 
 def open_sounds(
@@ -144,14 +145,19 @@ def open_sounds(
     return AudioFolder(path, rate, length, "folder" if labels else None)
 
 
-def read_sound(source: _Sounds, index: int) -> Float[Tensor, "1 t"]:
-    """Decode the middle of one sound: mono, at the rate of its source, in [-1, 1].
+def read_sound(file: io.BufferedIOBase, name: str, rate: int, length: int) -> Float[Tensor, "1 t"]:
+    """Decode the middle of one sound, and a little around it: mono, in [-1, 1].
+
+    Args:
+        file: The encoded bytes; closed thereafter.
+        name: What to call the sound if it is unreadable.
+        rate: Samples a second of the result.
+        length: Samples that are needed.
 
     Raises:
         Unreadable: It is empty, damaged, holds nothing finite, or tells an absurd sampling rate.
     """
-    name = source.name(index)
-    samples, own = _decode(source.open(index), name, source.rate, source.length)
+    samples, own = _decode(file, name, rate, length)
     if not samples.size:
         raise Unreadable(name, "it is empty")
     finite = np.isfinite(samples)
@@ -159,7 +165,25 @@ def read_sound(source: _Sounds, index: int) -> Float[Tensor, "1 t"]:
         raise Unreadable(name, "it holds no finite sample")
     mono = np.where(finite, samples, 0.0).astype(np.float64).mean(axis=1)
     mono /= max(1.0, float(np.abs(mono).max()))
-    return torch.from_numpy(resampled(mono, own, source.rate).astype(np.float32))[None]
+    return torch.from_numpy(resampled(mono, own, rate).astype(np.float32))[None]
+
+
+def read_sounds(paths: Sequence[str | Path], rate: int, length: int) -> Float[Tensor, "b 1 t"]:
+    """Decode files, one sound each, cut or filled to one length as `SignalDecoder` does.
+
+    Raises:
+        UserError: soundfile is not installed, or a file cannot be read.
+    """
+    _check(rate, length)
+    sounds = []
+    for path in paths:
+        try:
+            sounds.append(fitted(read_sound(Path(path).open("rb"), str(path), rate, length), length))
+        except OSError as error:
+            raise UserError(f"The sound {str(path)!r} cannot be read: {error.strerror}.") from error
+        except Unreadable as error:
+            raise UserError(f"{error.name}: {error.reason}.") from error
+    return torch.stack(sounds)
 
 
 def resampled(samples: NDArray[np.float64], rate: int, wanted: int) -> NDArray[np.float64]:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from jepakit.data import Arrays, Unreadable, to_uint8
+from jepakit.data import Arrays, Unreadable, read_sounds, to_uint8
 from jepakit.data.decode import open_image, pixels_to_uint8
 from jepakit.types import UserError
-from jepakit.views import Preprocess, TablePreprocess
+from jepakit.views import Preprocess, SoundPreprocess, TablePreprocess
 
 Images = Tensor | NDArray[Any] | Image.Image | str | Path | Sequence[Any]
 _CHUNK = 256
@@ -43,10 +43,10 @@ class Model:
 
         Args:
             images: Float tensors (b, c, h, w) pass as they are. Of a model of signals, arrays or tensors (b, c, t) of
-                its own length are laid out, NaN where nothing was measured; rows of a table may be (b, c). Of a model
-                of images, uint8 arrays or tensors (b, h, w), (b, c, h, w) or (b, h, w, c), a PIL image, a path, or a
-                sequence of paths, PIL images and uint8 arrays (h, w), (c, h, w) or (h, w, c) are decoded, cut to
-                squares, resized and normalised.
+                its own length are laid out, NaN where nothing was measured; rows of a table may be (b, c), sounds a
+                path or a sequence of them. Of a model of images, uint8 arrays or tensors (b, h, w), (b, c, h, w) or
+                (b, h, w, c), a PIL image, a path, or a sequence of paths, PIL images and uint8 arrays (h, w), (c, h, w)
+                or (h, w, c) are decoded, cut to squares, resized and normalised.
 
         Raises:
             UserError: The images are of another type or shape, or one of them cannot be read.
@@ -84,6 +84,9 @@ class Model:
 
     def _signals(self, signals: Images) -> Iterator[Float[Tensor, "b c h w"]]:
         """Lay signals out a few at a time; what is laid out already passes as it is."""
+        if isinstance(self.method.preprocess, SoundPreprocess) and _are_paths(signals):
+            yield from self._sounds([signals] if isinstance(signals, (str, Path)) else signals)
+            return
         numbers = torch.as_tensor(signals) if isinstance(signals, (Tensor, np.ndarray)) else None
         if numbers is not None and numbers.ndim == 2 and isinstance(self.method.preprocess, TablePreprocess):
             numbers = numbers[..., None]
@@ -93,6 +96,13 @@ class Model:
         for part in numbers.float().split(_CHUNK):
             moved = part.to(self.device)
             yield (moved if moved.ndim == 4 else self.method.preprocess(moved)).to(self.method.dtype)
+
+    def _sounds(self, paths: Sequence[Any]) -> Iterator[Float[Tensor, "b c h w"]]:
+        """Decode and lay out sounds a few at a time."""
+        preprocess = self.method.preprocess
+        for start in range(0, len(paths), _CHUNK):
+            sounds = read_sounds(paths[start : start + _CHUNK], preprocess.rate, preprocess.length)
+            yield preprocess(sounds.to(self.device)).to(self.method.dtype)
 
     def _pixels(self, images: Images) -> UInt8[Tensor, "b c h w"]:
         """Return uint8 pixels of images in any form, cut to the encoder's square where they come one by one."""
@@ -107,6 +117,12 @@ class Model:
             return torch.stack([_decode(image, number, channels, size) for number, image in enumerate(images)])
         except Unreadable as error:
             raise UserError(f"{error.name}: {error.reason}.") from error
+
+
+def _are_paths(signals: Images) -> bool:
+    """Return whether these are the path of a file, or of some."""
+    some = [signals] if isinstance(signals, (str, Path)) else signals
+    return isinstance(some, Sequence) and len(some) > 0 and all(isinstance(path, (str, Path)) for path in some)
 
 
 def _in_memory(images: Tensor | NDArray[Any]) -> UInt8[Tensor, "b c h w"]:

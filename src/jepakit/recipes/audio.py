@@ -69,7 +69,7 @@ def audio_values() -> SignalRecipe:
 
 def audio_wave() -> SignalRecipe:
     """Learn sounds by predicting whitened embeddings of hidden stretches of the waveform itself."""
-    wave = WavePreprocess(length=_LENGTH)
+    wave = WavePreprocess(rate=_RATE, length=_LENGTH)
     encoder = replace(_VIT, image_size=wave.shape, patch_size=(1, 80))
     method = IJEPAConfig(
         **(_MASKED | {"encoder": encoder, "preprocess": wave, "augment": SoundViews(preprocess=wave)}),

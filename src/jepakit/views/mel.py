@@ -132,15 +132,18 @@ class WavePreprocess:
     """Keep sounds as waveforms, less their mean and over their own deviation: pictures of one row.
 
     Args:
+        rate: Samples a second.
         length: Samples of a sound.
 
     Raises:
-        UserError: There is not one sample.
+        UserError: There is not one sample, or not one a second.
     """
 
+    rate: int
     length: int
 
     def __post_init__(self) -> None:
+        require(self.rate >= 1, f"WavePreprocess: a sound has at least 1 sample a second, got {self.rate}.")
         require(self.length >= 1, f"WavePreprocess: a sound has at least 1 sample, got {self.length}.")
 
     @property
