@@ -178,7 +178,8 @@ def read_sounds(paths: Sequence[str | Path], rate: int, length: int) -> Float[Te
     sounds = []
     for path in paths:
         try:
-            sounds.append(fitted(read_sound(Path(path).open("rb"), str(path), rate, length), length))
+            with Path(path).open("rb") as file:
+                sounds.append(fitted(read_sound(file, str(path), rate, length), length))
         except OSError as error:
             raise UserError(f"The sound {str(path)!r} cannot be read: {error.strerror}.") from error
         except Unreadable as error:
