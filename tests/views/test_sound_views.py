@@ -12,7 +12,7 @@ from jepakit.views import MelPreprocess, Preprocess, SeriesPreprocess, SignalVie
 from jepakit.views.sound_views import played, tilted
 
 WAVE = WavePreprocess(rate=8000, length=4000)
-ALL = SoundViews(preprocess=WAVE, shift_fraction=0.2, speed=1.3, tilt_db=6.0, noise_prob=0.5, gap_fraction=0.2)
+ALL = SoundViews(preprocess=WAVE, shift_fraction=0.2, speed=1.3, tilt_db=6.0, noise_prob=0.5)
 IDS = torch.arange(6)
 
 
@@ -74,13 +74,6 @@ def test_noise_has_the_power_that_is_told() -> None:
     assert float(torch.corrcoef(heard[share > 0.2][:2, 0, 3000:])[0, 1].abs()) < 0.2, "each hears another stretch"
 
 
-def test_a_gap_is_silent_and_no_longer_than_allowed() -> None:
-    views = SoundViews(preprocess=WAVE, gap_fraction=0.3)
-    silent = (views.apply(torch.ones(6, 1, 4000), views.draw(IDS, 0, 0), IDS, 0, 0) == 0).sum(dim=(1, 2))
-    assert 1 < int(silent.max()) <= 1201
-    assert len(silent.unique()) == 6
-
-
 def test_the_way_between_equal_views_is_zero_and_centres_are_in_the_first_one_s_time() -> None:
     params = ALL.draw(IDS, 0, 0)
     assert not bool(ALL.relative(params, params).any())
@@ -101,7 +94,7 @@ def test_a_spectrogram_of_a_view_is_of_its_sound() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"shift_fraction": 2.0}, {"speed": 0.9}, {"tilt_db": -1.0}, {"noise_prob": 1.5}, {"snr_db": (3.0, 1.0)}, {"gap_fraction": 1.0}],
+    [{"shift_fraction": 2.0}, {"speed": 0.9}, {"tilt_db": -1.0}, {"noise_prob": 1.5}, {"snr_db": (3.0, 1.0)}],
 )  # fmt: skip
 def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UserError, match=f"SoundViews: {next(iter(wrong))}"):

@@ -31,7 +31,6 @@ class SoundViews:
         tilt_db: Deviation in decibels of each of three cosines over the logarithm of frequency: a smooth equaliser.
         noise_prob: Probability of white noise.
         snr_db: Range of its signal-to-noise ratio in decibels, against the mean power of what was measured.
-        gap_fraction: Longest silence that is put somewhere, as a fraction of the length.
         name: Name of the random stream.
         seed: Seed of the draws.
 
@@ -47,7 +46,6 @@ class SoundViews:
     tilt_db: float = 0.0
     noise_prob: float = 0.0
     snr_db: tuple[float, float] = (5.0, 40.0)
-    gap_fraction: float = 0.0
     name: str = "view"
     seed: int = 0
 
@@ -57,7 +55,6 @@ class SoundViews:
         require(self.tilt_db >= 0, f"SoundViews: tilt_db cannot be negative, got {self.tilt_db}.")
         require(0 <= self.noise_prob <= 1, f"SoundViews: noise_prob is a probability, got {self.noise_prob}.")
         require(self.snr_db[0] <= self.snr_db[1], f"SoundViews: snr_db needs low <= high, got {self.snr_db}.")
-        require(0 <= self.gap_fraction < 1, f"SoundViews: gap_fraction is in [0, 1), got {self.gap_fraction}.")
 
     def __call__(self, signal: Float[Tensor, "b c t"], ids: Int[Tensor, " b"], step: int, view: int = 0) -> View:
         """Return view number `view` of each sound at this step, and its parameters, named by `params`."""
@@ -101,8 +98,6 @@ class SoundViews:
             x = played(x, params[:, 0], params[:, 1].exp())
         if self.tilt_db > 0:
             x = tilted(x, params[:, 2 : 2 + _NUM_WAVES])
-        if self.gap_fraction > 0:
-            x = self._with_gap(x, ids, step, view)
         if self.noise_prob > 0:
             share = params[:, -1, None, None]
             x = x + self._noise(x, ids, step, view) * (power * share / (1.0 - share)).sqrt()
@@ -118,15 +113,6 @@ class SoundViews:
         noise = stream.normal(step, ids.new_zeros(1), num)[0]
         start = Stream(self.seed, f"{self.name}/{view}/noise-start").integers(step, ids, 1, num)
         return noise[(start + torch.arange(x.shape[-1], device=x.device)) % num][:, None]
-
-    def _with_gap(self, x: Float[Tensor, "b c t"], ids: Int[Tensor, " b"], step: int, view: int) -> Tensor:
-        """Silence a stretch of each sound."""
-        u = Stream(self.seed, f"{self.name}/{view}/gap").uniform(step, ids, 2)
-        width = u[:, :1] * self.gap_fraction
-        begin = u[:, 1:] * (1.0 - width)
-        moment = (torch.arange(x.shape[-1], device=x.device) + 0.5) / x.shape[-1]
-        hidden = (moment >= begin) & (moment < begin + width)
-        return torch.where(hidden[:, None], 0.0, x)
 
 
 def played(
