@@ -84,8 +84,9 @@ class Model:
 
     def _signals(self, signals: Images) -> Iterator[Float[Tensor, "b c h w"]]:
         """Lay signals out a few at a time; what is laid out already passes as it is."""
-        if isinstance(self.method.preprocess, SoundPreprocess) and _are_paths(signals):
-            yield from self._sounds([signals] if isinstance(signals, (str, Path)) else signals)
+        paths = _paths(signals)
+        if paths and isinstance(self.method.preprocess, SoundPreprocess):
+            yield from self._sounds(paths)
             return
         numbers = torch.as_tensor(signals) if isinstance(signals, (Tensor, np.ndarray)) else None
         if numbers is not None and numbers.ndim == 2 and isinstance(self.method.preprocess, TablePreprocess):
@@ -97,7 +98,7 @@ class Model:
             moved = part.to(self.device)
             yield (moved if moved.ndim == 4 else self.method.preprocess(moved)).to(self.method.dtype)
 
-    def _sounds(self, paths: Sequence[Any]) -> Iterator[Float[Tensor, "b c h w"]]:
+    def _sounds(self, paths: list[str | Path]) -> Iterator[Float[Tensor, "b c h w"]]:
         """Decode and lay out sounds a few at a time."""
         preprocess = self.method.preprocess
         for start in range(0, len(paths), _CHUNK):
@@ -119,10 +120,12 @@ class Model:
             raise UserError(f"{error.name}: {error.reason}.") from error
 
 
-def _are_paths(signals: Images) -> bool:
-    """Return whether these are the path of a file, or of some."""
+def _paths(signals: Images) -> list[str | Path]:
+    """Return the paths where these are the path of a file, or of several; none where they are anything else."""
     some = [signals] if isinstance(signals, (str, Path)) else signals
-    return isinstance(some, Sequence) and len(some) > 0 and all(isinstance(path, (str, Path)) for path in some)
+    if not isinstance(some, Sequence) or not all(isinstance(path, (str, Path)) for path in some):
+        return []
+    return list(some)
 
 
 def _in_memory(images: Tensor | NDArray[Any]) -> UInt8[Tensor, "b c h w"]:
