@@ -1,7 +1,8 @@
 """Study what short trainings in TwoRooms keep of the dot's place before a background: none, noise, or a texture.
 
 The recipes `two-rooms-fixed` (predicts embeddings) and `two-rooms-fixed-pixels` have the same encoder, predictor and
-clips; how well they then plan is `benchmarks/noisy_tv.py`'s to say. Nothing was chosen here: all settings are the
+clips, but the first also has EB-JEPA's regularizers and its inverse model of actions, which move the dot and no
+background. How well they then plan is `benchmarks/noisy_tv.py`'s to say. Nothing was chosen here: all settings are the
 recipes' own, but for fewer steps of smaller batches.
 """
 
