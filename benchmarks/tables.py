@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from jepakit.evaluation import EvaluationConfig, extract, over_repeats, robustness_curves
+from jepakit.evaluation import EvaluationConfig, Interval, extract, over_repeats, robustness_curves
 from jepakit.evaluation.arms import Arm
 from jepakit.evaluation.probes import Outcome, fit_probes, probe_arm
 from jepakit.evaluation.table import chance_accuracy
@@ -126,9 +126,11 @@ def scored(arms: Mapping[str, Arm], probing: Probing, config: EvaluationConfig) 
     return {"outcomes": outcomes, "curves": curves}
 
 
-def accuracy(correct: list[list[int]]) -> float:
-    """Return the share of right answers over items and draws."""
-    return float(torch.tensor(correct, dtype=torch.float64).mean())
+def over_seeds(correct: list[list[list[int]]]) -> Interval:
+    """Return the mean accuracy with its interval over seeds; of one seed that over test items or label draws."""
+    if len(correct) == 1:
+        return Outcome(torch.tensor(correct[0]).bool()).interval()
+    return over_repeats(torch.tensor(correct, dtype=torch.float64).mean(dim=(1, 2)), "seeds")
 
 
 def show(table: str, records: Mapping[str, Any], arms: list[str], seeds: int) -> None:
@@ -144,8 +146,8 @@ def show(table: str, records: Mapping[str, Any], arms: list[str], seeds: int) ->
     rows = {name: (by_arm[arms[0]], name) for name in ("random init", "random init, tokens end to end")}
     rows |= {f"{arm}{end}": (by_arm[arm], f"{arm}{end}") for arm in arms for end in ("", ", tokens end to end")}
     for name, (of_arm, key) in rows.items():
-        values = [torch.tensor([accuracy(r["outcomes"][key][probe]) for r in of_arm]) for probe in probes]
-        print(f"  {name:48}" + "".join(_cell(over_repeats(v.double(), "seeds")) for v in values))
+        cells = [over_seeds([r["outcomes"][key][probe] for r in of_arm]) for probe in probes]
+        print(f"  {name:48}" + "".join(_cell(interval) for interval in cells))
     for probe in probes:
         for arm in arms:
             _verdict(arm, probe, base, by_arm[arm])
@@ -156,7 +158,7 @@ def show(table: str, records: Mapping[str, Any], arms: list[str], seeds: int) ->
     _curves(base, by_arm)
 
 
-def _cell(interval: Any) -> str:
+def _cell(interval: Interval) -> str:
     low, high = max(0.0, interval.low), min(1.0, interval.high)
     return f"{100 * interval.value:8.1f} [{100 * low:5.1f},{100 * high:5.1f}]"
 
@@ -168,9 +170,15 @@ def _verdict(arm: str, probe: str, base: Mapping[str, Any], of_arm: list[Any]) -
         gains = [Outcome(torch.tensor(r["outcomes"][arm][probe]).bool()).gain_over(other) for r in of_arm]
         value = 100 * sum(gain.value for gain in gains) / len(gains)
         wins, losses = sum(gain.low > 0 for gain in gains), sum(gain.high < 0 for gain in gains)
-        word = "is ahead of" if value > 0 else "is behind" if value < 0 else "equals"
+        words = (
+            f"{floor} win over {arm}"
+            if value < 0
+            else f"{arm} wins over {floor}"
+            if value > 0
+            else f"{arm} and {floor} are even"
+        )
         certain = f"beyond the interval in {max(wins, losses)} of {len(gains)} seeds"
-        print(f"  {probe}: {arm} {word} {floor} by {abs(value):.1f} points; {certain}")
+        print(f"  {probe}: {words}, {value:+.1f} points; {certain}")
 
 
 def _curves(base: Mapping[str, Any], by_arm: Mapping[str, list[Any]]) -> None:
