@@ -38,7 +38,7 @@ from jepakit.training.progress import Lines
 
 JUDGED = 48
 DAY, WEEK = 24, 168
-RATES = (0.01, 0.05)
+RATES = (0.01, 0.02, 0.05, 0.1)
 NUM_ROWS = 14_400
 """Of the record: 20 months, as all who use ETTh1 take."""
 
@@ -212,7 +212,7 @@ def report(args: argparse.Namespace) -> dict[str, Any]:
         "tried": {} if args.final else means,
         "chosen": chosen,
         "kinds": kinds,
-        "alarms": _alarms(methods["I-JEPA"], args.length, parts),
+        "alarms": {arm: _alarms(methods[arm], args.length, parts) for arm in ("I-JEPA", "values")},
     }
 
 
@@ -250,7 +250,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("runs/anomalies"))
     parser.add_argument("--final", action="store_true")
-    parser.add_argument("--num", type=int, default=300)
+    parser.add_argument("--num", type=int, default=200)
     parser.add_argument("--rows", type=int, default=NUM_ROWS)
     parser.add_argument("--length", type=int, default=96)
     parser.add_argument("--steps", type=int, default=1000)
