@@ -11,7 +11,7 @@ from jepakit.storage import read_json, write_json
 from jepakit.types import UserError
 
 BAD = {"ema": 0.5, "sigreg": 0.5, "vicreg": 0.5, "next-input": 0.8, "masked-input": 0.9}
-WEAK = "draw every one of them away from the state, a known weakness; of those that predict the input: "
+WEAK = "draw every one of them away from the state, a known weakness, and of those that predict the input "
 
 
 def test_embeddings_can_lead(tmp_path: Path) -> None:
@@ -47,8 +47,8 @@ def test_the_weakness_is_said_where_it_shows_and_only_there(tmp_path: Path) -> N
     none = verdict(read_records(write_experiment(tmp_path / "a", slow=dict.fromkeys(GOOD, 0.95))))
     assert "a known weakness, was not seen here" in none.sentence
     some = verdict(read_records(write_experiment(tmp_path / "b", slow=dict.fromkeys(GOOD, 0.95) | {"ema": 0.1})))
-    assert "draw some of them (embedding, EMA) away from the state, a known weakness; " in some.sentence
-    assert some.sentence.endswith("of those that predict the input: none.")
+    assert "draw some of them (embedding, EMA) away from the state, a known weakness, " in some.sentence
+    assert some.sentence.endswith("and of those that predict the input none.")
     rest = dict.fromkeys(GOOD, 0.0) | {"masked-input": 0.95}
     assert verdict(read_records(write_experiment(tmp_path / "c", slow=rest))).sentence.endswith(
         f"{WEAK}next observation."

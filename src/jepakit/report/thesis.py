@@ -100,8 +100,8 @@ def _weakness(records: Records) -> str:
     others = "; ".join(LABELS[arm] for arm in beside) if 0 < len(beside) < len(theirs) else "all" if beside else "none"
     which = "every one of them" if len(drawn) == len(ours) else f"some of them ({'; '.join(LABELS[a] for a in drawn)})"
     return (
-        f"Slow, predictable distractors draw {which} away from the state, a known weakness; "
-        f"of those that predict the input: {others}."
+        f"Slow, predictable distractors draw {which} away from the state, a known weakness, "
+        f"and of those that predict the input {others}."
     )
 
 
