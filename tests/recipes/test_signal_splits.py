@@ -10,6 +10,7 @@ import torch
 from tiny_runs import tiny_series, write_record
 
 from jepakit.recipes import SeriesData
+from jepakit.recipes.pipeline import train
 from jepakit.recipes.signal_splits import fitted_recipe, open_signals, parts_of
 from jepakit.recipes.splits import open_whole, read_probing
 from jepakit.types import UserError
@@ -117,3 +118,10 @@ def test_a_method_takes_the_channels_and_moments_of_its_data(tmp_path: Path) -> 
     assert longer.method.encoder.image_size == (1, 40)  # type: ignore[union-attr]
     with pytest.raises(UserError, match="patch"):
         fitted_recipe(replace(recipe, data=replace(recipe.data, length=26)))
+
+
+def test_training_fits_a_recipe_to_its_file_whoever_calls_it(tmp_path: Path) -> None:
+    recipe = tiny_series(write_record(tmp_path / "a.csv"))
+    channels = open_signals(recipe.data).train.source.channels
+    assert recipe.method.preprocess.signal_channels != channels
+    assert train(recipe, tmp_path / "run").method.encoder.grid == (channels, 6)

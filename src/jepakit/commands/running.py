@@ -17,7 +17,6 @@ from jepakit.recipes.pipeline import train as run_recipe
 from jepakit.recipes.reaching import learn_cost, read_cost
 from jepakit.recipes.refining import refine_predictor
 from jepakit.recipes.scoring import device_of
-from jepakit.recipes.signal_splits import fitted_recipe
 from jepakit.recipes.splits import read_health
 from jepakit.report import build_experiment
 from jepakit.report import build_report as write_report
@@ -42,8 +41,6 @@ def train(recipe: Recipe, out: Path | str | None = None, progress: Progress | No
         UserError: The directory holds another run or is in use, the data cannot be read, or a loss was not finite.
     """
     run = Run(out if out is not None else default_folder(recipe))
-    if isinstance(recipe, SignalRecipe):
-        recipe = fitted_recipe(recipe)
     try:
         trained = run_recipe(recipe, run.path, progress)
     except NonFiniteError as error:

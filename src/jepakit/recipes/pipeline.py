@@ -17,10 +17,11 @@ import torch
 
 from jepakit.collectives import gather, rank
 from jepakit.data import ImageDecoder, ImageSource, Loader, Skipped
-from jepakit.recipes.config import ImageRecipe, Recipe, WorldRecipe
+from jepakit.recipes.config import ImageRecipe, Recipe, SignalRecipe, WorldRecipe
 from jepakit.recipes.divided import Sources
 from jepakit.recipes.feeds import Feed, sample_feed, world_feed
 from jepakit.recipes.reusing import take_encoder
+from jepakit.recipes.signal_splits import fitted_recipe
 from jepakit.recipes.splits import open_sources
 from jepakit.storage import Run, config_to_dict, read_json, write_json
 from jepakit.training import Trainer, TrainingResult
@@ -58,6 +59,8 @@ def train(recipe: Recipe, out: Path | str, progress: Progress | None = None) -> 
         UserError: The directory holds another run or is in use, the data cannot be read, or a loss was not finite.
     """
     run = Run(out)
+    if isinstance(recipe, SignalRecipe):
+        recipe = fitted_recipe(recipe)
     with ExitStack() as stack:
         local_rank = stack.enter_context(process_group())
         is_main = rank() == 0
