@@ -4,7 +4,7 @@ COMMANDS = {
     "train": "RECIPE [--out DIR] [--option value ...]   train a recipe; the same command again goes on",
     "evaluate": "RUN [--final]          score a run's encoder, or its reaching of goals, beside floors",
     "plan": "RUN [--episodes N]     reach goals in the world that a run has learned",
-    "surprise": "RUN --data FILE        mark the moments of a recording, or of a record of channels, that surprise a run",
+    "surprise": "RUN --data FILE        mark the moments of a recording, or of a record, that surprise a run",
     "agent": "AGENT [--out DIR]      collect, learn and plan in a world by rounds; the same command again goes on",
     "experiment": "NAME [--out DIR]       answer a question by many trainings, on a page; the same command goes on",
     "embed": "MODEL IMAGES OUT       write embeddings of a folder, table or saved dataset (.npy + .csv, or .parquet)",
