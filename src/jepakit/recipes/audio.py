@@ -7,7 +7,7 @@ through a small transformer, whose arms differ in what is to be predicted, or in
 from dataclasses import replace
 from typing import Any
 
-from jepakit.masking import BandMask
+from jepakit.masking import BandMask, RandomMask
 from jepakit.methods import IJEPAConfig, PixelsConfig, TransformJEPAConfig
 from jepakit.nn import ConvNetConfig, ViTConfig
 from jepakit.recipes.config import AudioData, ImageMethodConfig, SignalRecipe
@@ -21,7 +21,7 @@ _VIT = ViTConfig(image_size=_MEL.shape, patch_size=(8, 4), dim=128, depth=2, num
 _VIEWS = SoundViews(preprocess=_MEL, shift_fraction=0.1, speed=1.2, tilt_db=5.0, noise_prob=0.5)
 _MASKED: dict[str, Any] = {
     "encoder": _VIT,
-    "mask": BandMask(grid=_VIT.grid, target_fraction=0.5, num_targets=2),
+    "mask": RandomMask(grid=_VIT.grid, target_fraction=0.6),
     "augment": SoundViews(preprocess=_MEL, shift_fraction=0.1),
     "preprocess": _MEL,
     "predictor_dim": 64,
@@ -57,13 +57,13 @@ def audio_transform() -> SignalRecipe:
 
 
 def audio_ijepa() -> SignalRecipe:
-    """Learn sounds by predicting whitened embeddings of hidden stretches of a spectrogram (A-JEPA)."""
+    """Learn sounds by predicting whitened embeddings of hidden patches of a spectrogram (A-JEPA)."""
     method = IJEPAConfig(**_MASKED, distance="mse", momentum=0.99, target_norm="whiten")
     return _recipe("audio-ijepa", method, muon_ratio=4.0)
 
 
 def audio_values() -> SignalRecipe:
-    """Learn sounds by predicting the hidden stretches of a spectrogram themselves: the arm without embeddings."""
+    """Learn sounds by predicting the hidden patches of a spectrogram themselves: the arm without embeddings."""
     return _recipe("audio-values", PixelsConfig(**_MASKED, standardise=False), muon_ratio=4.0)
 
 
@@ -71,10 +71,13 @@ def audio_wave() -> SignalRecipe:
     """Learn sounds by predicting whitened embeddings of hidden stretches of the waveform itself."""
     wave = WavePreprocess(rate=_RATE, length=_LENGTH)
     encoder = replace(_VIT, image_size=wave.shape, patch_size=(1, 80))
-    method = IJEPAConfig(
-        **(_MASKED | {"encoder": encoder, "preprocess": wave, "augment": SoundViews(preprocess=wave)}),
-        distance="mse",
-        momentum=0.99,
-        target_norm="whiten",
-    )
+    own: dict[str, Any] = {
+        "encoder": encoder,
+        "mask": BandMask(
+            grid=encoder.grid, target_fraction=0.5, num_targets=2
+        ),  # neighbours tell a lone piece
+        "augment": SoundViews(preprocess=wave),
+        "preprocess": wave,
+    }
+    method = IJEPAConfig(**(_MASKED | own), distance="mse", momentum=0.99, target_norm="whiten")
     return _recipe("audio-wave", method, muon_ratio=4.0)
