@@ -73,9 +73,7 @@ def audio_wave() -> SignalRecipe:
     encoder = replace(_VIT, image_size=wave.shape, patch_size=(1, 80))
     own: dict[str, Any] = {
         "encoder": encoder,
-        "mask": BandMask(
-            grid=encoder.grid, target_fraction=0.5, num_targets=2
-        ),  # neighbours tell a lone piece
+        "mask": BandMask(grid=encoder.grid, target_fraction=0.5, num_targets=2),  # neighbours tell a lone piece
         "augment": SoundViews(preprocess=wave),
         "preprocess": wave,
     }
