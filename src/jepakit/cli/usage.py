@@ -2,7 +2,7 @@
 
 COMMANDS = {
     "train": "RECIPE [--out DIR] [--option value ...]   train a recipe; the same command again goes on",
-    "evaluate": "RUN [--final]          score a run's encoder, or its reaching of goals, beside floors",
+    "evaluate": "RUN [--final]          score an encoder, forecasts, or the reaching of goals, beside floors",
     "plan": "RUN [--episodes N]     reach goals in the world that a run has learned",
     "surprise": "RUN --data FILE        mark the moments of a recording, or of a record, that surprise a run",
     "agent": "AGENT [--out DIR]      collect, learn and plan in a world by rounds; the same command again goes on",
