@@ -142,6 +142,18 @@ def test_a_mistake_is_one_sentence(
     assert list(tmp_path.iterdir()) == []  # what is refused leaves nothing behind
 
 
+@pytest.mark.filterwarnings("default")
+def test_what_should_be_known_is_a_sentence_without_a_place_in_the_code(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text("a,b\n1,x\n2,y\n")
+    assert run(["train", "series-ijepa", "--data.train", "a.csv"]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "Note: a.csv: columns of text are left out: 'b'."
+    assert len(told) == 2 and told[1].startswith("jepakit: A window of 192 moments does not fit")
+
+
 def test_data_that_cannot_be_used_are_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     train = ("train", "small-pixels", "--out", tmp_path / "run", "--data.train")

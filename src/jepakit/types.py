@@ -22,6 +22,10 @@ class UserError(ValueError):
     """A mistake that its author can mend: the command line prints its one sentence and leaves with status 2."""
 
 
+class Caution(UserWarning):
+    """What stops nothing, but should be known: the command line prints its one sentence."""
+
+
 def require(ok: bool, message: str) -> None:
     """Raise `UserError` with this sentence unless `ok`."""
     if not ok:

@@ -7,11 +7,14 @@ run was interrupted and saved.
 import errno
 import signal
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from jepakit.cli import images, looking, scoring, training, worlds
 from jepakit.cli.parsing import nearest_hint
-from jepakit.cli.printing import complain, say
+from jepakit.cli.printing import complain, say, warn
 from jepakit.cli.usage import COMMANDS, USAGE
 
 VERBS: dict[str, Callable[[list[str]], int]] = {
@@ -62,7 +65,8 @@ def _call(name: str, arguments: list[str]) -> int:
     from jepakit.types import UserError
 
     try:
-        return VERBS[name](arguments)
+        with _cautions_in_words():
+            return VERBS[name](arguments)
     except UserError as error:
         return complain(str(error))
     except OSError as error:
@@ -71,3 +75,21 @@ def _call(name: str, arguments: list[str]) -> int:
         if error.errno in _USERS_ERRNO and error.filename is not None:
             return complain(f"{error.filename}: {error.strerror}.")
         raise
+
+
+@contextmanager
+def _cautions_in_words() -> Iterator[None]:
+    """Print our own warnings as sentences, without the place in the code that raised them; leave others as they are."""
+    from jepakit.types import Caution
+
+    usual = warnings.showwarning
+
+    def show(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, Caution):
+            warn(str(message))
+        else:
+            usual(message, category, *place, **more)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from jepakit.data.columns import missing_column
 from jepakit.data.table_files import number, read_columns
-from jepakit.types import UserError
+from jepakit.types import Caution, UserError
 
 TIME_COLUMNS = ("date", "time", "timestamp", "datetime", "ds")
 
@@ -130,7 +130,7 @@ def _channels(path: Path, table: dict[str, list[Any]], wanted: Sequence[str], st
         raise UserError(f"{path} has no column of numbers; its columns are {', '.join(map(repr, table))}.")
     text = [name for name in candidates if name not in names]
     if text:
-        warnings.warn(f"{path}: columns of text are left out: {', '.join(map(repr, text))}.", stacklevel=3)
+        warnings.warn(f"{path}: columns of text are left out: {', '.join(map(repr, text))}.", Caution, stacklevel=3)
     return names
 
 
@@ -167,6 +167,7 @@ def _on_even_grid(
     num_empty = num - len(torch.unique(place))
     warnings.warn(
         f"{path}: stamps are uneven; on a grid of {step:g} s, {num_empty} of {num} moments were not measured.",
+        Caution,
         stacklevel=3,
     )
     return Record(even, names, _grid_stamps(stamps, order, seconds[0], step, num), step)

@@ -28,7 +28,7 @@ from jepakit.data.columns import encode_labels, label_column, missing_column
 from jepakit.data.signal import Signals
 from jepakit.data.source import NoLabels
 from jepakit.data.table_files import is_missing, number, read_columns
-from jepakit.types import UserError
+from jepakit.types import Caution, UserError
 
 BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 _MAX_CATEGORIES = 64
@@ -168,7 +168,7 @@ def learn_coding(table: Table, rows: Int[Tensor, " k"], wanted: Sequence[str] = 
     if not kept or (left_out and wanted):
         raise UserError(f"{table.name}: {told}; leave such columns out (--data.columns).")
     if left_out:
-        warnings.warn(f"{table.name}: columns are left out: {told}.", stacklevel=2)
+        warnings.warn(f"{table.name}: columns are left out: {told}.", Caution, stacklevel=2)
     names = tuple(name for categories in kept.values() for name in categories)
     return Coding(tuple(kept), tuple(map(len, kept.values())), names)
 

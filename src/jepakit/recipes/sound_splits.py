@@ -12,7 +12,7 @@ from jepakit.data import AudioFolder, ParquetAudio, Subset, open_sounds, survey
 from jepakit.random import Stream
 from jepakit.recipes.config import AudioData
 from jepakit.recipes.divided import Sources, cut, divided, labelled_if_asked
-from jepakit.types import UserError
+from jepakit.types import Caution, UserError
 
 Sounds = AudioFolder | ParquetAudio
 
@@ -31,7 +31,7 @@ def divided_sounds(data: AudioData) -> Sources:
     whole = labelled_if_asked(partial(sounds_of, data), data.labels)
     odd = survey(whole)
     if odd:
-        warnings.warn(f"{data.train}: {odd}", stacklevel=2)
+        warnings.warn(f"{data.train}: {odd}", Caution, stacklevel=2)
     is_test = _tested(whole, data)
     kept, held = (part.nonzero()[:, 0] for part in (~is_test, is_test))
     labelled = whole.labels is not None
