@@ -49,7 +49,7 @@ def learnt(recipe: ImageRecipe, folder: Path, token: int | None) -> tuple[float,
             tokens = method.encode(method.preprocess(images), tokens=True)
             return tokens.mean(dim=1) if token is None else tokens[:, token]
 
-        found = predict_knn(features(probing.train.images), probing.train.labels, features(probing.test.images), 10)
+        found = predict_knn(features(probing.train.content), probing.train.labels, features(probing.test.content), 10)
         return float((found == probing.test.labels).float().mean())
 
     twin = recipe.method.build(seed=recipe.seed, num_steps=1).eval()

@@ -20,7 +20,7 @@ def test_extract_keeps_order_whatever_the_batch_size():
 
 
 def test_extract_refuses_an_empty_set_and_non_finite_features():
-    with pytest.raises(UserError, match="no images"):
+    with pytest.raises(UserError, match="no samples"):
         extract(lambda x: x.flatten(1), torch.zeros(0, 1, 2, 2, dtype=torch.uint8), to_float)
     with pytest.raises(UserError, match="5 of 5 feature rows"):
         extract(lambda x: x.flatten(1) / 0.0, torch.ones(5, 1, 2, 2, dtype=torch.uint8), to_float)

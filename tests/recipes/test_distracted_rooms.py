@@ -24,8 +24,7 @@ def test_arms_share_all_but_their_method() -> None:
     )
 
 
-def test_a_texture_can_be_read_and_a_place_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(study, "_PROBED", 60)
+def test_a_texture_can_be_read_and_a_place_too() -> None:
     told = room_floor_cell("texture", "raw", 0)
     assert told["drift"] > 0.5
     plain = room_floor_cell("none", "raw", 0)
