@@ -62,3 +62,10 @@ def test_the_config_survives_json_and_builds_what_it_says() -> None:
     for widths, pools in (((), ()), ((8, 16), (True,))):
         with pytest.raises(UserError, match="a pool \\(or none\\) after each"):
             ConvNetConfig(widths=widths, pools=pools)
+
+
+def test_images_of_which_nothing_would_be_left_are_refused_in_one_sentence() -> None:
+    net = ConvNetConfig(stem_width=8, widths=(8, 8), pools=(True, True), in_channels=1).build()
+    assert net(torch.zeros(2, 1, 8, 9)).shape == (2, 1, 8)
+    with pytest.raises(UserError, match="needs 8 pixels a side .* got 16x7"):
+        net(torch.zeros(2, 1, 16, 7))

@@ -90,7 +90,18 @@ class ConvNet(WholeImageEncoder):
             self.stem.conv.weight[: 2 * len(filters)] = torch.cat((filters, -filters))
 
     def feature_map(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
-        """Return the last feature map."""
+        """Return the last feature map.
+
+        Raises:
+            UserError: An image is so small that nothing is left of it.
+        """
+        halved = 1 + sum(self.config.pools)
+        least = 2**halved
+        if min(x.shape[-2:]) < least:
+            raise UserError(
+                f"this ConvNet halves images {halved} times, so it needs {least} pixels a side (of a sound: {least} bands "
+                f"and frames), got {x.shape[-2]}x{x.shape[-1]}; give larger ones, or pool less."
+            )
         z: Tensor = self.units(self.stem(channels_last(x)))
         return z
 
