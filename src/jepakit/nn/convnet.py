@@ -99,7 +99,7 @@ class ConvNet(WholeImageEncoder):
         least = 2**halved
         if min(x.shape[-2:]) < least:
             raise UserError(
-                f"this ConvNet halves images {halved} times, so it needs {least} pixels a side (of a sound: {least} bands "
+                f"this ConvNet halves images {halved} times, so it needs {least} pixels a side (in a sound bands "
                 f"and frames), got {x.shape[-2]}x{x.shape[-1]}; give larger ones, or pool less."
             )
         z: Tensor = self.units(self.stem(channels_last(x)))
