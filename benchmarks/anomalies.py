@@ -240,7 +240,7 @@ def _alarms(method: Any, length: int, parts: Mapping[str, Record]) -> dict[str, 
     """Return the share of clean moments that are marked of the part that calibrated nothing."""
     watcher = Watcher(method, length)
     calibration = calibrate_patches([watcher(parts["dev"].values)])
-    found = {rate: alarms(watch(watcher, calibration, parts["test"], rate), length) for rate in RATES}
+    found = {rate: alarms([watch(watcher, calibration, parts["test"], rate)], length) for rate in RATES}
     return {f"{rate:g}": [round(part, 4) for part in _ends(one)] for rate, one in found.items()}
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,12 @@ pytest.importorskip("soundfile", reason="jepakit[audio] not installed")
 from sound_files import encoded, tone, write_folder, write_table
 from tiny_runs import quick_rule, quick_scoring, tiny_sounds
 
-from jepakit.commands import embed, evaluate, train
+from jepakit import cli
+from jepakit.commands import embed, evaluate, surprise, train
 from jepakit.hub import load
+from jepakit.nn import ViTConfig
+from jepakit.recipes import find_recipe
+from jepakit.recipes.config import AudioData
 from jepakit.recipes.pictures import grid_of
 from jepakit.storage import Run, read_json
 from jepakit.types import UserError
@@ -78,3 +83,43 @@ def test_the_map_of_a_convolution_has_the_shape_of_what_it_sees() -> None:
     feature_map = method.encoder.feature_map(method.preprocess(signal))
     tokens = method.encode(method.preprocess(signal), tokens=True)
     assert grid_of(method, tokens.shape[1]) == tuple(feature_map.shape[2:]) == (8, 10)
+
+
+def test_a_burst_of_noise_is_marked_in_a_sound_and_told_in_seconds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe: Any = find_recipe("audio-values")()
+    encoder = ViTConfig(image_size=(32, 10), patch_size=(8, 5), dim=16, depth=1, num_heads=2, in_channels=1)
+    small = {"encoder": encoder, "predictor_dim": 8, "predictor_heads": 2}
+    method = replace(recipe.method, preprocess=replace(recipe.method.preprocess, length=1600), **small)
+    training = {
+        "num_steps": 30,
+        "batch_size": 8,
+        "warmup_steps": 1,
+        "health_every": 0,
+        "num_workers": 0,
+        "device": "cpu",
+    }
+    table = write_table(tmp_path / "sounds.parquet")
+    data = AudioData(train=str(table), rate=8000, length=1600, num_health=6)
+    with quick_scoring(quick_rule):
+        recipe = replace(recipe, method=method, data=data, training=replace(recipe.training, **training))
+        train(recipe, tmp_path / "run")
+    capsys.readouterr()
+    sound = np.concatenate([tone(300.0, 800) if i % 2 else np.zeros(800, np.float32) for i in range(40)])
+    sound[16000:16800] += np.random.default_rng(0).normal(0.0, 0.3, 800).astype(np.float32)
+    (tmp_path / "odd.wav").write_bytes(encoded(sound, rate=8000))
+    assert cli.run(["surprise", str(tmp_path / "run"), "--data", str(tmp_path / "odd.wav"), "--rate", "0.2"]) == 0
+    told = read_json(tmp_path / "run" / "surprise.json")["record"]
+    assert (told["ordinary"], told["moment"], told["num_moments"]) == ("sounds that the run held out", 800, 40)
+    first, last = (float(told["highest"][end].removesuffix(" s")) for end in ("from", "to"))
+    assert first <= 2.1 and last >= 1.9
+    assert told["highest"]["channels"][0]["name"].startswith("band ")
+    assert 0.0 <= told["alarms"]["low"] <= told["alarms"]["high"] <= 1.0 and told["alarms"]["n"] > 1
+    assert (tmp_path / "run" / "report.html").read_text().count("band ") >= 1
+
+
+def test_a_method_of_two_views_has_no_patches_to_be_surprised_by(sound_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(encoded(tone(num=4000)))
+    with pytest.raises(UserError, match="hides no patches"):
+        surprise(sound_run, tmp_path / "a.wav")

@@ -40,13 +40,14 @@ def surprise(
 ) -> dict[str, Any]:
     """Mark the moments that surprise a run's model, write surprise.json, and rebuild report.html.
 
-    A run in a world looks at a recording, a run on a record (`series-ijepa`) at a record of the same channels.
+    A run in a world looks at a recording, a run on a record (`series-ijepa`) at a record of the same channels, a run on
+    sounds at a sound.
 
     Args:
         run: The run directory.
         data: A recording: a folder that jepakit wrote, an HDF5 file, a LeRobot or a Minari dataset. Or a record: a
-            .csv, .parquet or .npy file.
-        ordinary: A recording or record in which nothing is wrong, to compare with; by default held-out clips of the
+            .csv, .parquet or .npy file. Or a sound file.
+        ordinary: A recording, record or sound in which nothing is wrong, to compare with; by default held-out clips of the
             run's own world, or the development part of its own record.
         pairs: Score so many pairs of each kind of violation that can be made in the run's own world, beside floors.
         rate: False alarms for each moment of an ordinary sequence, or each stretch of a patch's length of a record.
@@ -103,7 +104,7 @@ def _in_record(
 ) -> dict[str, Any]:
     """Look at a record with a run that has learned from one."""
     if data is None:
-        raise UserError("There is nothing to look at: give a record (--data FILE).")
+        raise UserError("There is nothing to look at: give a record or a sound (--data FILE).")
     source = require_record(data_from(run.config()["data"]))
     model = load(run.path, checkpoint=checkpoint, device=choose_device("auto"))
     told, watched = surprise_in_record(

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from jepakit.data.folder import FolderOfFiles, find_files
 from jepakit.data.parquet import MEMORY_BUDGET, ParquetFiles
+from jepakit.data.record import Record, Seconds
 from jepakit.data.signal import fitted
 from jepakit.data.source import SignalSource, Unreadable
 from jepakit.types import UserError, require
@@ -174,17 +175,29 @@ def read_sounds(paths: Sequence[str | Path], rate: int, length: int) -> Float[Te
     Raises:
         UserError: soundfile is not installed, or a file cannot be read.
     """
+    return torch.stack([fitted(_read_file(path, rate, length), length) for path in paths])
+
+
+def read_whole(path: str | Path, rate: int) -> Record:
+    """Decode one file from its beginning to its end, an hour of it at most, as a record of one channel.
+
+    Raises:
+        UserError: soundfile is not installed, or the file cannot be read.
+    """
+    values = _read_file(path, rate, rate * 3600)
+    return Record(values, ("sound",), Seconds(values.shape[1], 1 / rate), 1 / rate)
+
+
+def _read_file(path: str | Path, rate: int, length: int) -> Float[Tensor, "1 t"]:
+    """Decode the middle of one file."""
     _check(rate, length)
-    sounds = []
-    for path in paths:
-        try:
-            with Path(path).open("rb") as file:
-                sounds.append(fitted(read_sound(file, str(path), rate, length), length))
-        except OSError as error:
-            raise UserError(f"The sound {str(path)!r} cannot be read: {error.strerror}.") from error
-        except Unreadable as error:
-            raise UserError(f"{error.name}: {error.reason}.") from error
-    return torch.stack(sounds)
+    try:
+        with Path(path).open("rb") as file:
+            return read_sound(file, str(path), rate, length)
+    except OSError as error:
+        raise UserError(f"The sound {str(path)!r} cannot be read: {error.strerror}.") from error
+    except Unreadable as error:
+        raise UserError(f"{error.name}: {error.reason}.") from error
 
 
 def resampled(samples: NDArray[np.float64], rate: int, wanted: int) -> NDArray[np.float64]:

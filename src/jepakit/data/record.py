@@ -42,7 +42,7 @@ class Record:
 
     values: Float[Tensor, "c t"]
     names: tuple[str, ...]
-    stamps: tuple[str, ...]
+    stamps: Sequence[str]
     step_s: float | None = None
 
     def __len__(self) -> int:
@@ -51,6 +51,26 @@ class Record:
     def first(self, num: int) -> "Record":
         """Return the record's first moments."""
         return Record(self.values[:, :num], self.names, self.stamps[:num], self.step_s)
+
+
+class Seconds(Sequence[str]):
+    """Tell the moments of a sound in seconds, each when it is asked for: a minute has hundreds of thousands.
+
+    Args:
+        num: Moments.
+        step_s: Seconds from one to the next.
+    """
+
+    def __init__(self, num: int, step_s: float) -> None:
+        self.num = num
+        self.step_s = step_s
+
+    def __len__(self) -> int:
+        return self.num
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return the moment at an index."""
+        return f"{index * self.step_s:.3f} s"
 
 
 def read_record(path: Path | str, columns: Sequence[str] = (), time: str | None = None) -> Record:

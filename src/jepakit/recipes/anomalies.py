@@ -1,13 +1,14 @@
-"""Look at records with a run's masked model: what surprises it, compared with the run's own development part.
+"""Look at records and sounds with a run's masked model: what surprises it, compared with what the run held out.
 
-What is ordinary is learned from the development part, and the share of false alarms is checked on the test part.
+What is ordinary is learned from the development part of a record, or from held-out sounds; the share of false alarms is
+checked on the test part, or on the test sounds.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,15 +16,35 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from jepakit.data.record import Record, read_record
+from jepakit.data import SignalDecoder, SignalSource, Source
+from jepakit.data.audio import read_whole
+from jepakit.data.record import Record, Seconds, read_record
 from jepakit.evaluation.anomalies import PatchCalibration, Scored, calibrate_patches, stretches
 from jepakit.evaluation.intervals import Interval, bounded, over_repeats
 from jepakit.evaluation.watching import Watcher
-from jepakit.recipes.config import SeriesData
-from jepakit.recipes.signal_splits import parts_of, record_of
+from jepakit.recipes.config import AudioData, SeriesData
+from jepakit.recipes.signal_splits import open_signals, parts_of, record_of
 from jepakit.types import UserError, require
 
 OWN_PART = "the run's own development part"
+OWN_SOUNDS = "sounds that the run held out"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Hold what is looked at and what it is compared with.
+
+    Args:
+        record: To look at.
+        clean: In which nothing is wrong.
+        ordinary: What that is, in words.
+        tested: In which nothing is wrong either, and which calibrate nothing; none where they are not of the run.
+    """
+
+    record: Record
+    clean: list[Record]
+    ordinary: str
+    tested: list[Record]
 
 
 @dataclass(frozen=True)
@@ -71,7 +92,7 @@ class Watched:
     def channel(self, row: int) -> str:
         """Return the name of a row of patches."""
         names, rows = self.record.names, len(self.scored.row)
-        return names[row] if len(names) == rows else f"row {row}"
+        return names[row] if len(names) == rows else f"band {row + 1} of {rows} from above"
 
     def highest(self) -> dict[str, Any]:
         """Return the most surprising moment, marked or not."""
@@ -112,53 +133,79 @@ def _pace(record: Record) -> str:
     return "row (it tells no time)" if record.step_s is None else f"{record.step_s:g} s"
 
 
-def alarms(watched: Watched, length: int) -> Interval:
+def alarms(watched: Sequence[Watched], length: int) -> Interval:
     """Return the share of moments that are marked, with an interval over blocks as long as a window.
 
     Neighbours share windows, so blocks are counted and not moments; where all blocks are alike the interval is Wilson's
     for as many of them.
     """
-    share = [float(block.float().mean()) for block in watched.marked.split(length // watched.width)]
-    values = torch.tensor(share, dtype=torch.double)
+    blocks = [block for one in watched for block in one.marked.split(length // one.width)]
+    values = torch.tensor([float(block.float().mean()) for block in blocks], dtype=torch.double)
     if len(values) < 2 or float(values.std()) == 0.0:
         return bounded(float(values.mean()), len(values))
     found = over_repeats(values, "test items")
     return Interval(found.value, max(0.0, found.low), min(1.0, found.high), found.n, found.varies)
 
 
+def compared(data: SeriesData | AudioData, path: Path, ordinary: Path | None) -> Compared:
+    """Read what is to be looked at, and what it is to be compared with.
+
+    Raises:
+        UserError: Something cannot be read, or a record has other channels or another pace than that of the run.
+    """
+    named = str(ordinary)
+    if isinstance(data, AudioData):
+        record = read_whole(path, data.rate)
+        if ordinary is not None:
+            return Compared(record, [read_whole(ordinary, data.rate)], named, [])
+        sources = open_signals(data)
+        tested = [] if sources.test is None else held_out_sounds(sources.test, data)
+        return Compared(record, held_out_sounds(sources.health, data), OWN_SOUNDS, tested)
+    own = record_of(data)
+    record = record_like(path, own)
+    if ordinary is not None:
+        return Compared(record, [record_like(ordinary, own)], named, [])
+    test = part_of(data, own, "test")
+    return Compared(record, [part_of(data, own, "dev")], OWN_PART, [test] if len(test) >= data.length else [])
+
+
+def held_out_sounds(source: Source, data: AudioData) -> list[Record]:
+    """Return sounds that training has not heard, each a record of its own; those that cannot be read are left out."""
+    sounds = SignalDecoder(cast(SignalSource, source), data.length)[list(range(min(len(source), data.num_health)))][0]
+    return [Record(sound, ("sound",), Seconds(data.length, 1 / data.rate), 1 / data.rate) for sound in sounds]
+
+
 def surprise_in_record(
-    method: Any, data: SeriesData, path: Path, ordinary: Path | None, rate: float
+    method: Any, data: SeriesData | AudioData, path: Path, ordinary: Path | None, rate: float
 ) -> tuple[dict[str, Any], Watched]:
-    """Look at a record, and return what the report is to say of it.
+    """Look at a record or a sound, and return what the report is to say of it.
 
     Args:
         method: The masked method, in eval mode.
         data: What the run has learned from.
-        path: The record to look at.
-        ordinary: A record in which nothing is wrong; by default the run's own development part.
+        path: The record or sound to look at.
+        ordinary: One in which nothing is wrong; by default what the run held out.
         rate: False alarms for each moment.
 
     Raises:
-        UserError: A record cannot be read, is of another form or too short; or the rate is no share, or too fine.
+        UserError: Something cannot be read, is of another form or too short; or the rate is no share, or too fine.
     """
     begin = time.perf_counter()
     require(0.0 < rate < 1.0, f"A rate of false alarms is between 0 and 1, got {rate}.")
-    own = record_of(data)
-    clean = part_of(data, own, "dev") if ordinary is None else record_like(ordinary, own)
-    record = record_like(path, own)
+    given = compared(data, path, ordinary)
     watcher = Watcher(method, data.length)
-    calibration = calibrate_patches([watcher(clean.values)])
-    watched = watch(watcher, calibration, record, rate)
+    calibration = calibrate_patches(watcher.all([clean.values for clean in given.clean]))
+    watched = watch(watcher, calibration, given.record, rate)
     told = {
         "data": str(path),
         "rate": rate,
-        "ordinary": OWN_PART if ordinary is None else str(ordinary),
+        "ordinary": given.ordinary,
         "num_ordinary": len(calibration.ordinary),
         "moment": watched.width,
         "num_moments": int(watched.scored.score.isfinite().sum()),
         "num_marked": int(watched.marked.sum()),
         "limit": watched.limit,
-        "alarms": _own_alarms(watcher, calibration, part_of(data, own, "test"), rate) if ordinary is None else None,
+        "alarms": _own_alarms(watcher, calibration, given.tested, rate),
         "anomalies": watched.anomalies(),
         "highest": watched.highest(),
         "seconds": round(time.perf_counter() - begin, 1),
@@ -166,11 +213,13 @@ def surprise_in_record(
     return told, watched
 
 
-def _own_alarms(watcher: Watcher, calibration: PatchCalibration, test: Record, rate: float) -> dict[str, Any] | None:
-    """Return the share that is marked of the run's own test part, which calibrated nothing; None if it is too short."""
-    if len(test) < watcher.length:
+def _own_alarms(
+    watcher: Watcher, calibration: PatchCalibration, tested: list[Record], rate: float
+) -> dict[str, Any] | None:
+    """Return the share that is marked of what is ordinary and calibrated nothing; None where there is nothing."""
+    if not tested:
         return None
-    found = alarms(watch(watcher, calibration, test, rate), watcher.length)
+    found = alarms([watch(watcher, calibration, one, rate) for one in tested], watcher.length)
     return {"value": found.value, "low": found.low, "high": found.high, "n": found.n}
 
 
@@ -187,15 +236,17 @@ def curves_of(watched: Watched) -> Mapping[str, NDArray[Any]]:
     }
 
 
-def require_record(data: Any) -> SeriesData:
-    """Check that a run has learned from a record, whose time was divided.
+def require_record(data: Any) -> SeriesData | AudioData:
+    """Check that a run has learned from a record, whose time was divided, or from sounds.
 
     Raises:
-        UserError: It has learned from samples.
+        UserError: It has learned from other samples.
     """
+    if isinstance(data, AudioData):
+        return data
     if not isinstance(data, SeriesData) or Path(data.train).suffix.lower() == ".npz":
         raise UserError(
             "This run has learned from samples, not from a record whose later part could say what is ordinary; give a "
-            "run on a .csv, .parquet or .npy record."
+            "run on a .csv, .parquet or .npy record, or on sounds."
         )
     return data

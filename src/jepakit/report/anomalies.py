@@ -79,9 +79,9 @@ def _channels(arrays: Arrays, one: Mapping[str, Any], rows: Any, width: int) -> 
     made = []
     for channel in [part for part in one.get("channels") or () if isinstance(part, Mapping)][:MOST_CHANNELS]:
         name, row = str(channel.get("name")), finite(channel.get("row"))
-        if row is None or not 0 <= row < values.shape[1]:
+        if row is None or row < 0 or values.ndim != 2 or not values.shape[1]:
             continue
-        curve = values[:, int(row)]
+        curve = values[:, min(int(row), values.shape[1] - 1)]  # a sound has one curve for all its bands
         lines = [
             Line("marked", points(time[inside], curve[inside]), MARKED, is_dots=True),
             Line(name, points(time, curve), SCORE),
