@@ -95,7 +95,7 @@ def test_what_was_not_measured_is_not_marked(run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ([], "There is nothing to look at: give a record (--data FILE)."),
+        ([], "There is nothing to look at: give a record or a sound (--data FILE)."),
         (["--data", "none.csv"], "does not exist"),
         (["--data", "columns.csv"], "has no column 'c'"),
         (["--data", "short.csv"], "A window of this model has 24 moments, and there are 20; give a longer record."),

@@ -47,8 +47,8 @@ def surprise(
         run: The run directory.
         data: A recording: a folder that jepakit wrote, an HDF5 file, a LeRobot or a Minari dataset. Or a record: a
             .csv, .parquet or .npy file. Or a sound file.
-        ordinary: A recording, record or sound in which nothing is wrong, to compare with; by default held-out clips of the
-            run's own world, or the development part of its own record.
+        ordinary: One of these in which nothing is wrong, to compare with; by default held-out clips of the run's own
+            world, the development part of its own record, or sounds that it held out.
         pairs: Score so many pairs of each kind of violation that can be made in the run's own world, beside floors.
         rate: False alarms for each moment of an ordinary sequence, or each stretch of a patch's length of a record.
         clips: Ordinary clips to compare with, at most; n tell rates down to 1 / (n + 1).
