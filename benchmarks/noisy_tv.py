@@ -18,7 +18,7 @@ on predictions 12 blocks of 4 actions ahead. Each cell is one JSON file, and a r
 import argparse
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from jepakit.evaluation.intervals import Interval
 from jepakit.evaluation.paired_shares import paired_shares
 from jepakit.evaluation.probed_world import Learned
 from jepakit.recipes import WorldRecipe, find_recipe
+from jepakit.recipes.distracted_rooms import measured
 from jepakit.recipes.episodes import evaluate_world
 from jepakit.recipes.feeds import HELD_OUT, learning_world
 from jepakit.recipes.grid import run_grid
@@ -37,9 +38,7 @@ from jepakit.recipes.pipeline import train
 from jepakit.recipes.reaching import learn_cost, read_cost
 from jepakit.storage import Run
 from jepakit.training.progress import Lines
-from jepakit.views import Preprocess
 from jepakit.worlds import Distracted, Heedless
-from jepakit.worlds.stream import ClipStream
 
 ARMS = {
     "embeddings": "two-rooms-fixed",
@@ -65,14 +64,6 @@ def recipe_of(arm: str, background: str, seed: int, num_steps: int) -> WorldReci
     planning = replace(recipe.planning, learned=replace(recipe.planning.learned, **LEARNED), **SEARCH)
     method = replace(recipe.method, preprocess=measured(recipe.method.preprocess, data.world, data.behaviour))
     return replace(recipe, method=method, data=data, training=training, planning=planning, seed=seed)
-
-
-@lru_cache
-def measured(preprocess: Preprocess, world: Any, behaviour: Any) -> Preprocess:
-    """Return preprocessing by the mean and the deviation of each channel of some clips."""
-    seen = ClipStream(world, behaviour, 256, 2).batch(0).frames.double().div(255.0).movedim(2, 0).flatten(1)
-    mean, std = (tuple(round(x, 4) for x in values.tolist()) for values in (seen.mean(dim=1), seen.std(dim=1)))
-    return replace(preprocess, mean=mean, std=std)
 
 
 def cell(recipe: WorldRecipe, shown: WorldRecipe, run: Run, given: argparse.Namespace) -> dict[str, Any]:

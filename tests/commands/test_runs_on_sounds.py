@@ -18,7 +18,7 @@ from jepakit.commands import embed, evaluate, surprise, train
 from jepakit.hub import load
 from jepakit.nn import ViTConfig
 from jepakit.recipes import find_recipe
-from jepakit.recipes.config import AudioData
+from jepakit.recipes.data import AudioData
 from jepakit.recipes.pictures import grid_of
 from jepakit.storage import Run, read_json
 from jepakit.types import UserError

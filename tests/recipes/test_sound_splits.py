@@ -14,7 +14,7 @@ from sound_files import RATE, encoded, tone, write_folder, write_table
 
 from jepakit.evaluation import EvaluationConfig
 from jepakit.recipes import AudioData, find_recipe
-from jepakit.recipes.config import data_from
+from jepakit.recipes.data import data_from
 from jepakit.recipes.scoring import corruptions_of, score
 from jepakit.recipes.signal_splits import fitted_recipe, open_signal_source
 from jepakit.recipes.splits import open_sources, open_whole, read_probing

@@ -13,7 +13,7 @@ from jepakit.data import open_table
 from jepakit.evaluation import EvaluationConfig
 from jepakit.hub import Model
 from jepakit.recipes import TableData, find_recipe
-from jepakit.recipes.config import data_from
+from jepakit.recipes.data import data_from
 from jepakit.recipes.pipeline import train
 from jepakit.recipes.scoring import score
 from jepakit.recipes.signal_splits import fitted_recipe

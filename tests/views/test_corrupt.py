@@ -101,7 +101,7 @@ def test_every_kind_works_without_waiting_for_the_device():
 
 
 @pytest.mark.parametrize(("arguments", "word"), [
-    (("fog", 1), "no corruption 'fog'; there are noise"),
+    (("fog", 1), "no corruption 'fog' of images; there are noise"),
     (("noise", 0), "1 to 5"),
     (("noise", 6), "1 to 5"),
     (("patch_drop", 1), "8x8"),

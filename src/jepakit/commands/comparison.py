@@ -7,7 +7,7 @@ from typing import Any
 
 from jepakit.evaluation import Evaluation, EvaluationConfig, evaluate_arms
 from jepakit.hub import load
-from jepakit.recipes.config import Data, data_from
+from jepakit.recipes.data import Data, data_from
 from jepakit.recipes.divided import Probing
 from jepakit.recipes.scoring import feasible, network_arm, probe_inputs
 from jepakit.recipes.splits import open_sources, read_probing

@@ -12,7 +12,7 @@ from torch import Tensor
 from jepakit.data import Decoder, ImageDecoder, Skipped, open_source
 from jepakit.data.reading import decode_in_workers, default_num_workers, unreadable_sentence
 from jepakit.hub import Model, load
-from jepakit.recipes.config import data_from
+from jepakit.recipes.data import data_from
 from jepakit.recipes.splits import decoder_of, open_whole
 from jepakit.storage import write_atomically
 from jepakit.training.precision import choose_device

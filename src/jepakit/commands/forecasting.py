@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jepakit.hub import load
-from jepakit.recipes.config import SeriesData, data_from
+from jepakit.recipes.data import SeriesData, data_from
 from jepakit.recipes.forecasting import HORIZONS, forecast, is_record
 from jepakit.recipes.pictures import save_arrays
 from jepakit.report import build_report

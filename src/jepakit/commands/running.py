@@ -9,7 +9,7 @@ from jepakit.commands.scoring import PROBES, evaluate_method, is_scored
 from jepakit.evaluation.probes import Probe
 from jepakit.recipes import ImageRecipe, Recipe, SignalRecipe, WorldRecipe
 from jepakit.recipes.coarse import learn_coarse_level, read_coarse_level
-from jepakit.recipes.config import SeriesData
+from jepakit.recipes.data import SeriesData
 from jepakit.recipes.forecasting import feasible_horizons, is_record
 from jepakit.recipes.pictures import save_pictures
 from jepakit.recipes.pipeline import Trained

@@ -9,7 +9,7 @@ from jepakit.commands.reaching import is_world
 from jepakit.evaluation import Evaluation, EvaluationConfig
 from jepakit.evaluation.probes import Probe
 from jepakit.hub import load
-from jepakit.recipes.config import Data, data_from
+from jepakit.recipes.data import Data, data_from
 from jepakit.recipes.divided import Sources
 from jepakit.recipes.forecasting import is_record
 from jepakit.recipes.pipeline import note_skipped

@@ -8,7 +8,8 @@ from jepakit.commands.reaching import recipe_of
 from jepakit.data.trajectory_files import open_recording
 from jepakit.hub import load
 from jepakit.recipes.anomalies import curves_of, require_record, surprise_in_record
-from jepakit.recipes.config import SignalRecipe, WorldRecipe, data_from
+from jepakit.recipes.config import SignalRecipe, WorldRecipe
+from jepakit.recipes.data import data_from
 from jepakit.recipes.pictures import save_arrays
 from jepakit.recipes.surprise_curves import Watched, curves, telling
 from jepakit.recipes.surprising import (

@@ -2,15 +2,15 @@
 
 from jepakit.recipes.agent import AgentRecipe as AgentRecipe
 from jepakit.recipes.agent import live as live
-from jepakit.recipes.config import AudioData as AudioData
-from jepakit.recipes.config import ImageData as ImageData
 from jepakit.recipes.config import ImageRecipe as ImageRecipe
 from jepakit.recipes.config import Recipe as Recipe
-from jepakit.recipes.config import SeriesData as SeriesData
 from jepakit.recipes.config import SignalRecipe as SignalRecipe
-from jepakit.recipes.config import TableData as TableData
 from jepakit.recipes.config import WorldData as WorldData
 from jepakit.recipes.config import WorldRecipe as WorldRecipe
+from jepakit.recipes.data import AudioData as AudioData
+from jepakit.recipes.data import ImageData as ImageData
+from jepakit.recipes.data import SeriesData as SeriesData
+from jepakit.recipes.data import TableData as TableData
 from jepakit.recipes.pipeline import train as train
 from jepakit.recipes.table import AGENTS as AGENTS
 from jepakit.recipes.table import EXPERIMENTS as EXPERIMENTS

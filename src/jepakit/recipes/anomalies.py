@@ -22,7 +22,7 @@ from jepakit.data.record import Record, Seconds, read_record
 from jepakit.evaluation.anomalies import PatchCalibration, Scored, calibrate_patches, stretches
 from jepakit.evaluation.intervals import Interval, bounded, over_repeats
 from jepakit.evaluation.watching import Watcher
-from jepakit.recipes.config import AudioData, SeriesData
+from jepakit.recipes.data import AudioData, SeriesData
 from jepakit.recipes.signal_splits import open_signals, parts_of, record_of
 from jepakit.types import UserError, require
 

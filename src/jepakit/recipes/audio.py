@@ -10,7 +10,8 @@ from typing import Any
 from jepakit.masking import BandMask, RandomMask
 from jepakit.methods import IJEPAConfig, PixelsConfig, TransformJEPAConfig
 from jepakit.nn import ConvNetConfig, ViTConfig
-from jepakit.recipes.config import AudioData, ImageMethodConfig, SignalRecipe
+from jepakit.recipes.config import ImageMethodConfig, SignalRecipe
+from jepakit.recipes.data import AudioData
 from jepakit.training import TrainingConfig
 from jepakit.views import MelPreprocess, SoundViews, WavePreprocess
 

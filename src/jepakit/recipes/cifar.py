@@ -16,7 +16,8 @@ from jepakit.methods import (
     VICRegConfig,
 )
 from jepakit.nn import ConvNetConfig, ViTConfig
-from jepakit.recipes.config import ImageData, ImageMethodConfig, ImageRecipe
+from jepakit.recipes.config import ImageMethodConfig, ImageRecipe
+from jepakit.recipes.data import ImageData
 from jepakit.training import TrainingConfig
 from jepakit.views import Augment, MultiCrop, Preprocess
 

@@ -44,12 +44,12 @@ def room_recipe(arm: str, background: str, seed: int, num_steps: int) -> WorldRe
         data = replace(data, world=Distracted(data.world, background), behaviour=Heedless(data.behaviour))
     warmup = min(recipe.training.warmup_steps, num_steps // 10)
     rhythm = {"num_steps": num_steps, "warmup_steps": warmup, "health_every": num_steps, "batch_size": _BATCH}
-    method = replace(recipe.method, preprocess=_measured(recipe.method.preprocess, data.world, data.behaviour))
+    method = replace(recipe.method, preprocess=measured(recipe.method.preprocess, data.world, data.behaviour))
     return replace(recipe, method=method, data=data, training=replace(recipe.training, **rhythm), seed=seed)
 
 
 @lru_cache
-def _measured(preprocess: Preprocess, world: Any, behaviour: Any) -> Preprocess:
+def measured(preprocess: Preprocess, world: Any, behaviour: Any) -> Preprocess:
     """Return preprocessing by the mean and the deviation of each channel of some clips."""
     seen = ClipStream(world, behaviour, 256, 2).batch(0).frames.double().div(255.0).movedim(2, 0).flatten(1)
     mean, std = (tuple(round(x, 4) for x in values.tolist()) for values in (seen.mean(dim=1), seen.std(dim=1)))

@@ -64,11 +64,7 @@ def divided(
     kept: Int[Tensor, " k"],
     probe: Source | None,
     test: Source | None,
-    *,
-    name: str,
-    num_health: int,
-    dev_fraction: float,
-    seed: int,
+    data: Any,
 ) -> Sources:
     """Hold out the samples of the health measurements, and divide the probe set for choices.
 
@@ -77,22 +73,20 @@ def divided(
         kept: Those of them that no test split holds.
         probe: Labelled samples apart from the test split, if any.
         test: The test split, if any.
-        name: What to call `whole`.
-        num_health: Samples on which health is measured; a fifth of `kept` at most.
-        dev_fraction: Share of `probe` on which choices are made.
-        seed: Of the splits.
+        data: Says how many samples health is measured on (a fifth of `kept` at most), on which share of `probe` choices
+            are made, and the seed of the splits.
 
     Raises:
         UserError: There are too few samples.
     """
-    num_health = min(num_health, len(kept) // 5)
+    num_health, seed = min(data.num_health, len(kept) // 5), data.split_seed
     if num_health < 2:
-        raise UserError(f"{name} has {len(kept)} samples to learn from; at least 10 are needed.")
+        raise UserError(f"{data.train} has {len(kept)} samples to learn from; at least 10 are needed.")
     rest, health = split(len(kept), num_health / len(kept), seed)
     train, watched = Subset(whole, kept[rest]), Subset(whole, kept[health])
     if probe is None:
         return Sources(train, watched)
-    fit_idx, dev_idx = cut(probe, seed + 1, dev_fraction=dev_fraction)
+    fit_idx, dev_idx = cut(probe, seed + 1, dev_fraction=data.dev_fraction)
     fitting, dev = Subset(probe, fit_idx), Subset(probe, dev_idx)
     return Sources(train, watched, probe, test, fitting, dev)
 
@@ -111,16 +105,7 @@ def divided_by_class(whole: Source, data: Any) -> Sources:
     if whole.labels is not None:
         fit_idx, test_idx = cut(whole, data.split_seed, test_fraction=data.test_fraction)
         kept, probe, test = fit_idx, Subset(whole, fit_idx), Subset(whole, test_idx)
-    return divided(
-        whole,
-        kept,
-        probe,
-        test,
-        name=data.train,
-        num_health=data.num_health,
-        dev_fraction=data.dev_fraction,
-        seed=data.split_seed,
-    )
+    return divided(whole, kept, probe, test, data)
 
 
 def labelled_if_asked(open_with: Callable[[bool | str], S], labels: str) -> S:

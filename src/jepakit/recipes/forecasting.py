@@ -31,7 +31,7 @@ from jepakit.evaluation.forecasting import (
     windows,
 )
 from jepakit.nn import ViT
-from jepakit.recipes.config import Data, SeriesData
+from jepakit.recipes.data import Data, SeriesData
 from jepakit.recipes.scoring import device_of
 from jepakit.recipes.signal_splits import parts_of, record_of
 from jepakit.types import UserError

@@ -12,7 +12,8 @@ from jepakit.masking import MultiBlock
 from jepakit.methods import IJEPAConfig, LeJEPAConfig, VICRegConfig
 from jepakit.nn import ResNetConfig, ViTConfig
 from jepakit.objectives import weight_from
-from jepakit.recipes.config import ImageData, ImageRecipe
+from jepakit.recipes.config import ImageRecipe
+from jepakit.recipes.data import ImageData
 from jepakit.training import TrainingConfig
 from jepakit.views import IMAGENET_MEAN, IMAGENET_STD, Augment, MultiCrop, Preprocess
 

@@ -9,7 +9,8 @@ from typing import Any
 from jepakit.masking import FutureMask, RandomMask
 from jepakit.methods import IJEPAConfig, IJEPASIGRegConfig, PixelsConfig
 from jepakit.nn import ViTConfig
-from jepakit.recipes.config import ImageMethodConfig, SeriesData, SignalRecipe
+from jepakit.recipes.config import ImageMethodConfig, SignalRecipe
+from jepakit.recipes.data import SeriesData
 from jepakit.training import TrainingConfig
 from jepakit.views import SeriesPreprocess, SignalViews
 

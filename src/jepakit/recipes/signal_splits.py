@@ -10,7 +10,8 @@ from jepakit.data import SignalSource, Subset, Windows, open_labelled_signals, r
 from jepakit.data.record import Record
 from jepakit.data.signal import channels_of
 from jepakit.nn import ViTConfig
-from jepakit.recipes.config import AudioData, SeriesData, SignalData, SignalRecipe, TableData
+from jepakit.recipes.config import SignalRecipe
+from jepakit.recipes.data import AudioData, SeriesData, SignalData, TableData
 from jepakit.recipes.divided import Sources, all_of, divided_by_class
 from jepakit.recipes.sound_splits import divided_sounds, sounds_of
 from jepakit.recipes.table_splits import fitted_table, open_rows

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from jepakit.data import AudioFolder, ParquetAudio, Subset, open_sounds, survey
 from jepakit.random import Stream
-from jepakit.recipes.config import AudioData
+from jepakit.recipes.data import AudioData
 from jepakit.recipes.divided import Sources, cut, divided, labelled_if_asked
 from jepakit.types import Caution, UserError
 
@@ -42,10 +42,7 @@ def divided_sounds(data: AudioData) -> Sources:
         shown,
         Subset(whole, shown) if labelled else None,
         Subset(whole, held) if labelled else None,
-        name=data.train,
-        num_health=data.num_health,
-        dev_fraction=data.dev_fraction,
-        seed=data.split_seed,
+        data,
     )
     if data.group is None or not labelled:
         return sources

@@ -21,7 +21,7 @@ from jepakit.data import (
     read_all,
     read_labelled,
 )
-from jepakit.recipes.config import Data, ImageData
+from jepakit.recipes.data import Data, ImageData
 from jepakit.recipes.divided import Probing, Sources, all_of, cut, divided, labelled_if_asked
 from jepakit.recipes.signal_splits import open_signal_source, open_signals
 from jepakit.types import Content, UserError
@@ -58,16 +58,7 @@ def open_images(data: ImageData) -> Sources:
         fit_idx, test_idx = cut(probe, data.split_seed, test_fraction=data.test_fraction)
         kept = fit_idx if probe is whole else kept
         probe, test = Subset(probe, fit_idx), Subset(probe, test_idx)
-    return divided(
-        whole,
-        kept,
-        probe,
-        test,
-        name=data.train,
-        num_health=data.num_health,
-        dev_fraction=data.dev_fraction,
-        seed=data.split_seed,
-    )
+    return divided(whole, kept, probe, test, data)
 
 
 def _open_train(data: ImageData) -> ImageSource:

@@ -10,7 +10,8 @@ from torch import Tensor
 from jepakit.data import Table, TableSource, open_table
 from jepakit.data.table import Coding, learn_coding
 from jepakit.nn import ViTConfig
-from jepakit.recipes.config import SignalRecipe, TableData
+from jepakit.recipes.config import SignalRecipe
+from jepakit.recipes.data import TableData
 from jepakit.recipes.divided import divided_by_class
 
 _DEVIATION = 1.349  # interquartile range of a normal distribution, in deviations

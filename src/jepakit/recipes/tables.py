@@ -9,7 +9,8 @@ from typing import Any
 from jepakit.masking import SubsetMask
 from jepakit.methods import IJEPAConfig, PixelsConfig
 from jepakit.nn import ViTConfig
-from jepakit.recipes.config import ImageMethodConfig, SignalRecipe, TableData
+from jepakit.recipes.config import ImageMethodConfig, SignalRecipe
+from jepakit.recipes.data import TableData
 from jepakit.training import TrainingConfig
 from jepakit.views import TablePreprocess, TableViews
 

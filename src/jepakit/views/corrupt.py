@@ -20,6 +20,7 @@ from jepakit.types import require
 from jepakit.views.color import clamp_valid
 from jepakit.views.geometry import blur_weights, resample
 from jepakit.views.preprocess import full_precision, per_channel
+from jepakit.views.severity import level_of
 
 SEVERITIES: dict[str, tuple[float, float, float, float, float]] = {
     "noise": (0.08, 0.12, 0.18, 0.26, 0.38),  # standard deviation on pixel values in [0, 1]
@@ -57,8 +58,7 @@ def corrupt(
     Raises:
         UserError: The kind or severity is unknown, or the image cannot be cut into `grid`.
     """
-    require(kind in CORRUPTIONS, f"There is no corruption {kind!r}; there are {', '.join(CORRUPTIONS)}.")
-    level = _level(kind, severity)
+    level = level_of("images", SEVERITIES, kind, severity)
     b, c, h, w = x.shape
     shift, scale = (per_channel(values, c, x.device) for values in (mean, std))
     if kind == "noise":
@@ -81,15 +81,10 @@ def kept_patches(severity: int, ids: Int[Tensor, " b"], grid: tuple[int, int], s
     return _patch_order(ids, grid, seed)[:, : _num_kept(severity, grid)].sort(dim=1).values
 
 
-def _level(kind: str, severity: int) -> float:
-    require(1 <= severity <= 5, f"A severity is a whole number from 1 to 5, got {severity}.")
-    return SEVERITIES[kind][severity - 1]
-
-
 def _num_kept(severity: int, grid: tuple[int, int]) -> int:
     num_patches = grid[0] * grid[1]
     require(num_patches > 1, f"Dropping patches needs more than one patch, but the grid is {grid}.")
-    return max(num_patches - round(_level("patch_drop", severity) * num_patches), 1)
+    return max(num_patches - round(level_of("images", SEVERITIES, "patch_drop", severity) * num_patches), 1)
 
 
 def _patch_order(ids: Int[Tensor, " b"], grid: tuple[int, int], seed: int) -> Int[Tensor, "b n"]:

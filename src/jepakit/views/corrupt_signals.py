@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from jepakit.random import Stream
-from jepakit.types import require
+from jepakit.views.severity import level_of
 from jepakit.views.signal_views import deviation
 
 SERIES_SEVERITIES: dict[str, tuple[float, ...]] = {
@@ -42,7 +42,7 @@ def corrupt_series(
     Raises:
         UserError: The kind or the severity is unknown.
     """
-    level = _level("series", SERIES_SEVERITIES, kind, severity)
+    level = level_of("series", SERIES_SEVERITIES, kind, severity)
     if kind == "noise":
         drawn = Stream(seed, "corrupt/signal-noise").normal(0, ids, signal[0].numel())
         return signal + drawn.view_as(signal) * (level * deviation(signal))
@@ -70,7 +70,7 @@ def corrupt_sounds(
     Raises:
         UserError: The kind or the severity is unknown.
     """
-    level = _level("sounds", SOUND_SEVERITIES, kind, severity)
+    level = level_of("sounds", SOUND_SEVERITIES, kind, severity)
     if kind == "noise":
         power = signal.square().nanmean(dim=-1, keepdim=True).nan_to_num(0.0)
         drawn = Stream(seed, "corrupt/signal-noise").normal(0, ids, signal[0].numel())
@@ -80,13 +80,6 @@ def corrupt_sounds(
     spectrum = torch.fft.rfft(signal.nan_to_num(0.0))
     share = torch.linspace(0.0, 1.0, spectrum.shape[-1], device=signal.device)
     return torch.fft.irfft(spectrum * (share <= level), n=signal.shape[-1])
-
-
-def _level(what: str, severities: dict[str, tuple[float, ...]], kind: str, severity: int) -> float:
-    """Return how strong a kind of corruption is at a severity."""
-    require(kind in severities, f"There is no corruption {kind!r} of {what}; there are {', '.join(severities)}.")
-    require(1 <= severity <= 5, f"A severity is a whole number from 1 to 5, got {severity}.")
-    return severities[kind][severity - 1]
 
 
 def with_gap(

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from jepakit.random import Stream
-from jepakit.types import require
+from jepakit.views.severity import level_of
 from jepakit.views.table import TablePreprocess, with_missing, with_noise
 
 TABLE_SEVERITIES: dict[str, tuple[float, float, float, float, float]] = {
@@ -41,10 +41,7 @@ def corrupt_table(
     Raises:
         UserError: The kind or the severity is unknown.
     """
-    known = ", ".join(TABLE_CORRUPTIONS)
-    require(kind in TABLE_CORRUPTIONS, f"There is no corruption {kind!r} of tables; there are {known}.")
-    require(1 <= severity <= 5, f"A severity is a whole number from 1 to 5, got {severity}.")
-    level = TABLE_SEVERITIES[kind][severity - 1]
+    level = level_of("tables", TABLE_SEVERITIES, kind, severity)
     stream = Stream(seed, f"corrupt/table-{kind}")
     if kind == "noise":
         return with_noise(signal, preprocess, level, ids, 0, stream)

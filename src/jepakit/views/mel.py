@@ -24,8 +24,22 @@ _SHAPE_SHOWN = (49, 200)
 """Rows, and about as many columns, of such a picture."""
 
 
+class OfSounds:
+    """Say what both ways to lay out a sound share: one channel, one plane."""
+
+    @property
+    def channels(self) -> int:
+        """Return the planes of the result."""
+        return 1
+
+    @property
+    def signal_channels(self) -> int:
+        """Return the channels of a sound."""
+        return 1
+
+
 @dataclass(frozen=True, kw_only=True)
-class MelPreprocess:
+class MelPreprocess(OfSounds):
     """Turn sounds into log-mel spectrograms: decibels below the sound's loudest point, less `mean`, over `std`.
 
     Args:
@@ -78,16 +92,6 @@ class MelPreprocess:
         return round(self.hop_s * self.rate)
 
     @property
-    def channels(self) -> int:
-        """Return the planes of the result."""
-        return 1
-
-    @property
-    def signal_channels(self) -> int:
-        """Return the channels of a sound."""
-        return 1
-
-    @property
     def shape(self) -> tuple[int, int]:
         """Return the height and the width of the result: mels and frames."""
         return self.num_mels, self.length // self.hop
@@ -128,7 +132,7 @@ class MelPreprocess:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WavePreprocess:
+class WavePreprocess(OfSounds):
     """Keep sounds as waveforms, less their mean and over their own deviation: pictures of one row.
 
     Args:
@@ -145,16 +149,6 @@ class WavePreprocess:
     def __post_init__(self) -> None:
         require(self.rate >= 1, f"WavePreprocess: a sound has at least 1 sample a second, got {self.rate}.")
         require(self.length >= 1, f"WavePreprocess: a sound has at least 1 sample, got {self.length}.")
-
-    @property
-    def channels(self) -> int:
-        """Return the planes of the result."""
-        return 1
-
-    @property
-    def signal_channels(self) -> int:
-        """Return the channels of a sound."""
-        return 1
 
     @property
     def shape(self) -> tuple[int, int]:
