@@ -87,11 +87,40 @@ class SignalBatch:
         ]
 
 
-Samples = ImageBatch | SignalBatch
-"""What methods of images and of signals learn from: one row a sample, nothing between them."""
+@dataclass(frozen=True)
+class VideoBatch:
+    """Hold source pixels of clips and the stable id of each clip.
+
+    Args:
+        video: Frames of each clip, in time.
+        id: On which every random draw about a clip depends.
+    """
+
+    video: UInt8[Tensor, "b t c h w"]
+    id: Int[Tensor, " b"]
+
+    @property
+    def content(self) -> UInt8[Tensor, "b t c h w"]:
+        """Return what views are made of."""
+        return self.video
+
+    def __len__(self) -> int:
+        return self.video.shape[0]
+
+    def to(self, device: torch.device | str) -> "VideoBatch":
+        """Move both tensors to `device` without waiting for the copy."""
+        return VideoBatch(self.video.to(device, non_blocking=True), self.id.to(device, non_blocking=True))
+
+    def parts(self, num: int) -> list["VideoBatch"]:
+        """Cut the batch into parts of nearly equal size."""
+        return [VideoBatch(*part) for part in zip(self.video.tensor_split(num), self.id.tensor_split(num), strict=True)]
+
+
+Samples = ImageBatch | SignalBatch | VideoBatch
+"""What methods of images, signals and video learn from: one row a sample, nothing between them."""
 
 Content = Shaped[Tensor, "b ..."]
-"""What such a batch holds before any view is made of it: uint8 pixels (b, c, h, w), or floats (b, c, t)."""
+"""What such a batch holds before any view is made of it: uint8 pixels (b, c, h, w) or (b, t, c, h, w), or floats."""
 
 
 @dataclass(frozen=True)
