@@ -7,13 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
-from tiny_runs import quick_rule, tiny, write_images
+from tiny_runs import quick_rule, tiny, tiny_series, write_images, write_record
 
-from jepakit.commands import compare, comparison
+from jepakit.cli.entry import run as command
+from jepakit.commands import compare, comparison, evaluate_forecasts
 from jepakit.evaluation import fit_ridge
+from jepakit.evaluation.forecasting import ForecastConfig, forecast_arms
+from jepakit.evaluation.intervals import over_stretches
 from jepakit.hub import load
 from jepakit.recipes import ImageData, train
+from jepakit.recipes.forecasting import Scale, encoder_head
+from jepakit.recipes.signal_splits import fitted_recipe, parts_of, record_of
 from jepakit.recipes.splits import open_sources, read_probing
 from jepakit.types import UserError
 
@@ -127,3 +133,72 @@ def test_unlabelled_runs_are_compared_by_settings_and_curves(tmp_path: Path) -> 
     assert found.evaluation is None
     assert found.settings == {str(runs[1]): ["seed: 0 -> 1"]}
     assert (tmp_path / "page.html").exists()
+
+
+@pytest.fixture(scope="module")
+def series_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Train two runs on one record, of other seeds."""
+    folder = tmp_path_factory.mktemp("series")
+    record = write_record(folder / "a.csv")
+    for seed in range(2):
+        train(fitted_recipe(tiny_series(record, seed=seed)), folder / f"run-{seed}")
+    return [folder / "run-0", folder / "run-1"]
+
+
+def test_forecasts_of_runs_on_one_record_are_paired_window_by_window(
+    series_runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = compare(series_runs, horizons=(6, 12), out=tmp_path / "page.html")
+    assert found.evaluation is None and found.forecasts is not None
+    data: Any = fitted_recipe(tiny_series(series_runs[0].parent / "a.csv")).data
+    record = record_of(data)
+    parts = parts_of(data, len(record))
+    scale = Scale.of(record.values[:, slice(*parts["train"])])
+    heads = {str(run): encoder_head(load(run).method, scale) for run in series_runs}
+    told = forecast_arms(scale(record.values), parts, heads, ForecastConfig(length=24, horizons=(6, 12)))
+    first, second = (next(t for t in told if (t.arm, t.horizon) == (str(run), 6)).squared for run in series_runs)
+    own = over_stretches(second - first, 6, seed=0)
+    (row,) = [
+        row
+        for row in found.forecasts["differences"]
+        if (row["horizon"], row["arm"], row["against"]) == (6, str(series_runs[1]), str(series_runs[0]))
+    ]
+    np.testing.assert_allclose((row["value"], row["low"], row["high"]), (own.value, own.low, own.high), atol=1e-9)
+    assert torch.isfinite(second - first).all() and own.low < own.high
+    alone = evaluate_forecasts(shutil.copytree(series_runs[1], tmp_path / "alone"), horizons=(6, 12))
+    (value,) = [r["value"] for r in alone["forecasts"] if (r["arm"], r["horizon"], r["measure"]) == ("jepa", 6, "mse")]
+    (same,) = [
+        r["value"]
+        for r in found.forecasts["forecasts"]
+        if (r["arm"], r["horizon"], r["measure"]) == (str(series_runs[1]), 6, "mse")
+    ]
+    assert same == pytest.approx(value, rel=1e-6)
+    page = (tmp_path / "page.html").read_text()
+    assert 'id="forecasts"' in page and "12 moments ahead" in page and "this less" in page
+    assert page.count("paired</th>") == 2
+    assert command(["compare", *map(str, series_runs), "--horizons", "6", "--out", str(tmp_path / "page.html")]) == 0
+    assert f"this less {series_runs[0]} {row['value']:+.3f}" in capsys.readouterr().out
+
+
+def test_final_forecasts_are_kept_by_every_run(series_runs: list[Path], tmp_path: Path) -> None:
+    runs = [Path(shutil.copytree(run, tmp_path / run.name)) for run in series_runs]
+    compare(runs, horizons=(6,), final=True)
+    for run in runs:
+        (line,) = (run / "final-records.jsonl").read_text().splitlines()
+        kept = json.loads(line)
+        assert (kept["kind"], kept["protocol"]["split"], kept["step"]) == ("forecast", "test", 4)
+        assert set(kept["runs"]) == {str(run) for run in runs}
+
+
+@pytest.mark.parametrize(("key", "value"), [("length", 12), ("num_rows", 300), ("class", "TableData")])
+def test_runs_on_other_windows_of_a_record_are_refused(
+    series_runs: list[Path], tmp_path: Path, key: str, value: Any
+) -> None:
+    changed = with_data(series_runs[1], tmp_path, **{key: value})
+    with pytest.raises(UserError, match=rf"cannot be compared: data\.{key} differs .* of other windows"):
+        compare([series_runs[0], changed], horizons=(6,))
+
+
+def test_horizons_that_do_not_fit_into_the_record_are_one_sentence(series_runs: list[Path]) -> None:
+    with pytest.raises(UserError, match=r"horizon of 336 moments after a window of 24 does not fit .*--horizons"):
+        compare(series_runs)

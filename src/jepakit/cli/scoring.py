@@ -61,15 +61,17 @@ def compare(arguments: list[str]) -> int:
 
     from jepakit import commands
     from jepakit.commands.cautions import collapse, unfinished
+    from jepakit.recipes.forecasting import HORIZONS
     from jepakit.storage import Run
 
     def asked(
         runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
         final: bool = False,
         checkpoint: Checkpoint = "last",
+        horizons: tuple[int, ...] = HORIZONS,
         out: Path = Path("runs/comparison.html"),
     ) -> Any:
-        call = partial(commands.compare, runs, final=final, checkpoint=checkpoint, out=out)
+        call = partial(commands.compare, runs, final=final, checkpoint=checkpoint, horizons=horizons, out=out)
         return [Run(run) for run in runs], checkpoint, call
 
     runs, checkpoint, call = parse(described(asked, commands.compare), "compare", arguments)
@@ -77,7 +79,9 @@ def compare(arguments: list[str]) -> int:
         warn(collapse(run, checkpoint))
         warn(unfinished(run))
     comparison = call()
-    if comparison.evaluation is None:
+    if comparison.forecasts is not None:
+        say(forecast_table(comparison.forecasts, str(runs[0].path)))
+    elif comparison.evaluation is None:
         say("These runs have no labels, so only their settings and curves are compared.")
     else:
         say(score_table(comparison.evaluation))
@@ -101,10 +105,17 @@ def score_table(evaluation: Any) -> str:
     return "\n".join(lines)
 
 
-def forecast_table(record: Mapping[str, Any]) -> str:
-    """Return errors of forecasts and how the model stands beside each floor, as lines, the least error first."""
+def forecast_table(record: Mapping[str, Any], first: str | None = None) -> str:
+    """Return errors of forecasts and paired differences as lines, the least error first.
+
+    Args:
+        record: What evaluation.json says.
+        first: The run from which others differ, where runs are compared; else the model stands beside each floor.
+    """
     rows = [row for row in record["forecasts"] if row["measure"] == "mse"]
-    less = {(row["horizon"], row["against"]): row for row in record["differences"]}
+    told_of = [row for row in record["differences"] if first in (None, row["against"])]
+    less = {(row["horizon"], row["against" if first is None else "arm"]): row for row in told_of}
+    words = "jepa less this" if first is None else f"this less {first}"
     width = max(len(row["arm"]) for row in rows)
     lines = []
     for horizon in record["protocol"]["horizons"]:
@@ -113,7 +124,7 @@ def forecast_table(record: Mapping[str, Any]) -> str:
             line = f"  {row['arm']:{width}} {row['value']:.3f}  [{row['low']:.3f}, {row['high']:.3f}]"
             told = less.get((horizon, row["arm"]))
             if told is not None:
-                line += f"   jepa less this {told['value']:+.3f} [{told['low']:+.3f}, {told['high']:+.3f}], paired"
+                line += f"   {words} {told['value']:+.3f} [{told['low']:+.3f}, {told['high']:+.3f}], paired"
             lines.append(line)
     return "\n".join(lines)
 

@@ -4,7 +4,7 @@ The head reads the tokens of one channel, all its moments side by side, and is s
 is fitted goes through the same head, the same training windows and the same penalties.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -118,6 +118,26 @@ def forecast(
         "random init": replace(encoder_head(untrained, scale), is_floor=True),
     }
     return forecast_with(arms, record, scale, data, final=final, horizons=horizons, season=season)
+
+
+def forecast_together(
+    methods: Mapping[str, Any], data: SeriesData, *, final: bool = False, horizons: Sequence[int] = HORIZONS
+) -> dict[str, Any]:
+    """Score the forecasts of several frozen encoders on the same windows, beside the floors that know no encoder.
+
+    Args:
+        methods: The trained methods by name, in eval mode.
+        data: The record that they share and how its time is divided.
+        final: As in `forecast`.
+        horizons: As in `forecast`.
+
+    Raises:
+        UserError: As `forecast`.
+    """
+    record = record_of(data)
+    scale = Scale.of(record.values[:, slice(*parts_of(data, len(record))["train"])])
+    arms: dict[str, ForecastArm] = {name: encoder_head(method, scale) for name, method in methods.items()}
+    return forecast_with(arms, record, scale, data, final=final, horizons=horizons).record
 
 
 def forecast_with(

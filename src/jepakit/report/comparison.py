@@ -7,6 +7,7 @@ from typing import Any
 
 from jepakit.report.compute import equal_compute, images_seen, seconds_spent
 from jepakit.report.curves import NUM_STYLES
+from jepakit.report.forecasts import compared_forecasts
 from jepakit.report.material import Material, read
 from jepakit.report.record import as_text, flat_settings, progress
 from jepakit.report.scores import ProbeTables, is_floor, probe_tables, records
@@ -45,8 +46,9 @@ def build_comparison(
     Args:
         runs: Two or more run directories; the first is the reference.
         out: Where the page goes, a `.html` file.
-        evaluation: A joint evaluation of the form of evaluation.json whose arms are the runs' paths and whose gains are
-            paired differences from the first; None shows each run's own scores, which are not paired.
+        evaluation: A joint evaluation of the form of evaluation.json whose arms are the runs' paths and whose gains (of
+            forecasts, differences) are paired differences from the first; None shows each run's own scores, which are
+            not paired.
 
     Raises:
         UserError: Fewer than two runs, one that is no directory, or a full disk.
@@ -71,6 +73,7 @@ def comparison_content(materials: Sequence[Material], evaluation: Mapping[str, A
         "rows": [_row(material, label, i) for i, (material, label) in enumerate(named)],
         "joint": joint,
         "differences": _differences(evaluation, materials, labels),
+        "forecasts": compared_forecasts(evaluation, {str(m.path): label for m, label in named}),
         "own": None if joint else _own_tables(materials, labels),
         "by_seconds": equal_compute(materials, labels, seconds_spent, "seconds"),
         "by_images": equal_compute(materials, labels, images_seen, "images"),

@@ -4,7 +4,7 @@ Every key of evaluation.json is optional here; arrays come from artifacts/foreca
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jepakit.report.charts import Chart, Line, Look, line_chart
@@ -60,13 +60,17 @@ class ForecastSection:
 
 def forecast_section(material: Material) -> ForecastSection | None:
     """Return what there is to show of forecasts; None where nothing was forecast."""
-    rows = [row for row in records(material.evaluation, "forecasts") if finite(row.get("value")) is not None]
+    rows = _scored(material.evaluation)
     if not rows:
         return None
     protocol = material.evaluation.get("protocol")
     protocol = protocol if isinstance(protocol, Mapping) else {}
-    differences = records(material.evaluation, "differences")
-    tables = [_table(horizon, rows, differences) for horizon in dict.fromkeys(row.get("horizon") for row in rows)]
+    less = {
+        (d.get("horizon"), str(d.get("against"))): d
+        for d in records(material.evaluation, "differences")
+        if d["arm"] == "jepa"
+    }
+    tables = [_table(horizon, rows, less) for horizon in dict.fromkeys(row.get("horizon") for row in rows)]
     drawn = material.artifacts.get("forecasts")
     charts, legend = ([], []) if drawn is None else _charts(drawn, material.evaluation.get("shown"))
     name = SPLITS.get(str(protocol.get("split")), "").replace("split", "part")
@@ -75,15 +79,40 @@ def forecast_section(material: Material) -> ForecastSection | None:
     return ForecastSection(f"Forecast is the {name}." if name else "", tables, charts, legend, statement)
 
 
-def _table(horizon: Any, rows: Sequence[Mapping[str, Any]], differences: Sequence[Mapping[str, Any]]) -> HorizonTable:
-    """Return the arms of one horizon, the least error first."""
+def compared_forecasts(evaluation: Any, names: Mapping[str, str]) -> list[HorizonTable]:
+    """Return a table for each horizon at which runs were compared; its differences are those from the first run.
+
+    Args:
+        evaluation: A joint record of forecasts whose arms are paths of runs, or floors.
+        names: What each path is called.
+    """
+    first = next(iter(names))
+    rows = _scored(evaluation)
+    less = {
+        (d.get("horizon"), str(d["arm"])): d for d in records(evaluation, "differences") if d.get("against") == first
+    }
+    tables = [_table(horizon, rows, less) for horizon in dict.fromkeys(row.get("horizon") for row in rows)]
+    labels = {arm_label(path): label for path, label in names.items()}
+    return [
+        replace(table, rows=[replace(row, label=labels.get(row.label, row.label)) for row in table.rows])
+        for table in tables
+    ]
+
+
+def _scored(evaluation: Any) -> list[dict[str, Any]]:
+    return [row for row in records(evaluation, "forecasts") if finite(row.get("value")) is not None]
+
+
+def _table(
+    horizon: Any, rows: Sequence[Mapping[str, Any]], less: Mapping[tuple[Any, str], Mapping[str, Any]]
+) -> HorizonTable:
+    """Return the arms of one horizon, the least error first, each with its paired difference if there is one."""
     of = {measure: {str(r["arm"]): r for r in rows if (r.get("horizon"), r.get("measure")) == (horizon, measure)}
           for measure in ("mse", "mae")}  # fmt: skip
-    less = {str(d.get("against")): d for d in differences if d.get("horizon") == horizon and d["arm"] == "jepa"}
     ranked = sorted(of["mse"].items(), key=lambda pair: finite(pair[1].get("value")) or 0.0)
-    told = [_row(arm, row, of["mae"].get(arm), less.get(arm)) for arm, row in ranked]
+    told = [_row(arm, row, of["mae"].get(arm), less.get((horizon, arm))) for arm, row in ranked]
     floor = next((arm for arm, row in ranked if is_floor(row)), None)
-    return HorizonTable(f"{horizon} moments ahead", told, _verdict(floor, less.get(floor or "")))
+    return HorizonTable(f"{horizon} moments ahead", told, _verdict(floor, less.get((horizon, floor or ""))))
 
 
 def _row(
