@@ -1,15 +1,20 @@
-"""Turn sources of images and signals, and recordings, into typed batches in an order that seed and step decide."""
+"""Turn sources of images, signals and video, and recordings, into typed batches in an order that seed and step decide."""
 
 from jepakit.data.audio import AudioFolder as AudioFolder
 from jepakit.data.audio import ParquetAudio as ParquetAudio
 from jepakit.data.audio import open_sounds as open_sounds
 from jepakit.data.audio import read_sounds as read_sounds
 from jepakit.data.audio import survey as survey
+from jepakit.data.clips import ClipForm as ClipForm
+from jepakit.data.clips import Footage as Footage
+from jepakit.data.clips import VideoDecoder as VideoDecoder
+from jepakit.data.clips import VideoSource as VideoSource
 from jepakit.data.decode import to_uint8 as to_uint8
 from jepakit.data.decoder import Decoder as Decoder
 from jepakit.data.decoder import ImageDecoder as ImageDecoder
 from jepakit.data.folder import Folder as Folder
 from jepakit.data.folder import overlooked as overlooked
+from jepakit.data.frame_folder import FrameFolders as FrameFolders
 from jepakit.data.hdf5 import read_hdf5 as read_hdf5
 from jepakit.data.huggingface import HuggingFaceImages as HuggingFaceImages
 from jepakit.data.labelled import Labelled as Labelled
@@ -47,3 +52,6 @@ from jepakit.data.table import open_table as open_table
 from jepakit.data.trajectory_files import open_recording as open_recording
 from jepakit.data.trajectory_files import pack_recording as pack_recording
 from jepakit.data.trajectory_files import read_compact as read_compact
+from jepakit.data.video_folder import VideoFolder as VideoFolder
+from jepakit.data.video_folder import VideoWindows as VideoWindows
+from jepakit.data.video_folder import open_videos as open_videos

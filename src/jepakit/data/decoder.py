@@ -21,25 +21,32 @@ class Decoder(Dataset[Decoded], ABC):
         source: Where the samples come from.
     """
 
+    fixed = True
+    """Whether a sample is the same at every step, so that it may be kept."""
+
     def __init__(self, source: Source) -> None:
         self.source = source
 
     def __getitem__(self, ids: list[int]) -> Decoded:
         """Return the samples that can be read, stacked, their ids in the order asked for, and the others."""
+        return self.at(0, ids)
+
+    def at(self, step: int, ids: list[int]) -> Decoded:
+        """Return the same of a training's step, which decides what is seen of samples that are not `fixed`."""
         decoded: list[Tensor] = []
         kept: list[int] = []
         skipped: list[Skipped] = []
         for index in ids:
             try:
-                decoded.append(self.decode(index))
+                decoded.append(self.decode(index, step))
                 kept.append(index)
             except Unreadable as error:
                 skipped.append(Skipped(self.source.name(index), error.reason, index))
         return torch.stack(decoded) if decoded else self.void(0), kept, skipped
 
     @abstractmethod
-    def decode(self, index: int) -> Tensor:
-        """Decode one sample. Raises `Unreadable`."""
+    def decode(self, index: int, step: int = 0) -> Tensor:
+        """Decode one sample as a step sees it. Raises `Unreadable`."""
 
     @abstractmethod
     def void(self, num: int) -> Tensor:
@@ -48,6 +55,20 @@ class Decoder(Dataset[Decoded], ABC):
     @abstractmethod
     def batch(self, content: Tensor, ids: Int[Tensor, " b"]) -> Batch:
         """Return decoded samples with their ids as a training is fed them."""
+
+
+class AtSteps(Dataset[Decoded]):
+    """Answer what the steps of a training ask for: (step, ids).
+
+    Args:
+        decoder: The source and the form.
+    """
+
+    def __init__(self, decoder: Decoder) -> None:
+        self.decoder = decoder
+
+    def __getitem__(self, asked: tuple[int, list[int]]) -> Decoded:
+        return self.decoder.at(*asked)
 
 
 class ImageDecoder(Decoder):
@@ -69,7 +90,7 @@ class ImageDecoder(Decoder):
         self.image_size = image_size
         self.fit = fit
 
-    def decode(self, index: int) -> UInt8[Tensor, "c h w"]:
+    def decode(self, index: int, step: int = 0) -> UInt8[Tensor, "c h w"]:
         """Decode one image. Raises `Unreadable`."""
         image = self.source.read(index)
         if isinstance(image, Tensor):

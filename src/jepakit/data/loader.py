@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from jepakit.collectives import rank, world_size
-from jepakit.data.decoder import Decoded, Decoder
+from jepakit.data.decoder import AtSteps, Decoded, Decoder
 from jepakit.data.order import Order
 from jepakit.data.reading import DecodedSet, Progress, decode_all, decode_in_workers, default_num_workers
 from jepakit.data.source import Skipped
@@ -58,7 +58,7 @@ class Loader:
         self.decoder = decoder
         self.num_workers = default_num_workers() if num_workers is None else num_workers
         self.start_step = start_step
-        self.in_memory = len(decoder.source) * decoder.void(1).nbytes <= memory_budget
+        self.in_memory = decoder.fixed and len(decoder.source) * decoder.void(1).nbytes <= memory_budget
         self._pin = torch.cuda.is_available()
         self._progress = progress
         self._decoded: DecodedSet | None = None
@@ -76,12 +76,12 @@ class Loader:
 
     def __iter__(self) -> Iterator[tuple[int, Batch]]:
         place = rank(), world_size()
-        requests = (self.order.share(step, *place).tolist() for step in itertools.count(self.start_step))
+        requests = ((step, self.order.share(step, *place).tolist()) for step in itertools.count(self.start_step))
         if self.in_memory:
             self._decode_once()
-            answers: Iterator[Decoded] = map(self._read, requests)
+            answers: Iterator[Decoded] = itertools.starmap(self._read, requests)
         else:
-            answers = decode_in_workers(self.decoder, requests, self.num_workers, self._pin)
+            answers = decode_in_workers(AtSteps(self.decoder), requests, self.num_workers, self._pin)
         for step, (content, ids, skipped) in enumerate(answers, start=self.start_step):
             self._note(skipped)
             if not ids:
@@ -97,7 +97,7 @@ class Loader:
         """Return samples and ids of the first step from this one on of which this process can read anything."""
         tried: dict[int, Skipped] = {}
         for later in range(step, step + _LOOK_AHEAD):
-            content, ids, skipped = self._read(self.order.share(later, *place).tolist())
+            content, ids, skipped = self._read(later, self.order.share(later, *place).tolist())
             self._note(skipped)
             if ids:
                 return content, ids
@@ -108,10 +108,10 @@ class Loader:
             f"{first.reason}; mend or remove such files, or use a larger batch."
         )
 
-    def _read(self, wanted: list[int]) -> Decoded:
+    def _read(self, step: int, wanted: list[int]) -> Decoded:
         """Read samples in this process: from memory where they are there, else from the source."""
         if self._decoded is None:
-            content, ids, skipped = self.decoder[wanted]
+            content, ids, skipped = self.decoder.at(step, wanted)
         else:
             ids = [index for index in wanted if index not in self._skipped]
             content, skipped = self._decoded.content[ids], [self._skipped[i] for i in wanted if i in self._skipped]

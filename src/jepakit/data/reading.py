@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from jepakit.data.decoder import Decoded, Decoder
 from jepakit.data.source import Skipped
@@ -36,13 +36,14 @@ def default_num_workers() -> int:
 
 
 def decode_in_workers(
-    decoder: Decoder, requests: Iterable[list[int]], num_workers: int, pin_memory: bool = False
+    decoder: Dataset[Decoded], requests: Iterable[Any], num_workers: int, pin_memory: bool = False
 ) -> Iterator[Decoded]:
-    """Answer requests (ids each) in order, working ahead in `num_workers` processes, or in this one if 0.
+    """Answer requests in order, working ahead in `num_workers` processes, or in this one if 0.
 
     Args:
-        decoder: The source and the form.
-        requests: Ids of each answer, as integers, which travel to a worker more cheaply than a tensor; may be endless.
+        decoder: The source and the form, alone or `AtSteps`.
+        requests: What each answer is asked for: ids as integers, which travel to a worker more cheaply than a tensor,
+            beside their step for `AtSteps`; may be endless.
         num_workers: Processes.
         pin_memory: Give the samples in page-locked memory, from which a copy to the GPU need not be waited for.
 

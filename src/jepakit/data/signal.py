@@ -30,7 +30,7 @@ class SignalDecoder(Decoder):
         super().__init__(source)
         self.length = length
 
-    def decode(self, index: int) -> Float[Tensor, "c t"]:
+    def decode(self, index: int, step: int = 0) -> Float[Tensor, "c t"]:
         """Read one signal. Raises `Unreadable`, also where nothing was measured."""
         signal = self.source.read(index)
         if not bool(signal.isfinite().any()):

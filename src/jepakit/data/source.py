@@ -1,4 +1,4 @@
-"""Say what a source is: anything with a length, `read`, `name`, and perhaps labels; of images or of signals.
+"""Say what a source is: anything with a length, `read`, `name`, and perhaps labels; of images, signals or footage.
 
 A source only finds and opens samples. A `Decoder` brings one into a fixed form, `reading` does so in worker processes,
 and `loader` puts batches in order. What cannot be read is an `Unreadable`, never a crash and never a guess.
