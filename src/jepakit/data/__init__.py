@@ -1,4 +1,4 @@
-"""Turn sources of images, signals and video, and recordings, into typed batches in an order that seed and step decide."""
+"""Turn sources of images, signals and video, and recordings, into typed batches in an order given by seed and step."""
 
 from jepakit.data.audio import AudioFolder as AudioFolder
 from jepakit.data.audio import ParquetAudio as ParquetAudio
