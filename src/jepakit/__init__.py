@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from jepakit.commands import evaluate_forecasts as evaluate_forecasts
     from jepakit.commands import evaluate_reaching as evaluate_reaching
     from jepakit.commands import experiment as experiment
+    from jepakit.commands import export as export
+    from jepakit.commands import import_checkpoint as import_checkpoint
     from jepakit.commands import plan as plan
     from jepakit.commands import surprise as surprise
     from jepakit.commands import train as train
@@ -53,6 +55,8 @@ _NAMES = {
     "evaluate_forecasts": "jepakit.commands",
     "evaluate_reaching": "jepakit.commands",
     "experiment": "jepakit.commands",
+    "export": "jepakit.commands",
+    "import_checkpoint": "jepakit.commands",
     "load": "jepakit.hub",
     "plan": "jepakit.commands",
     "surprise": "jepakit.commands",
@@ -83,6 +87,8 @@ __all__ = [  # noqa: RUF022 - rooms first, then names
     "evaluate_forecasts",
     "evaluate_reaching",
     "experiment",
+    "export",
+    "import_checkpoint",
     "load",
     "plan",
     "surprise",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_methods import CONFIGS, build
+from small_methods import CONFIGS, ENCODERS, build
 from small_worlds import WORLDS
 
 from jepakit.hub import METHOD_CONFIGS, build_method, load
@@ -56,7 +56,7 @@ def test_a_saved_method_is_loaded_without_naming_its_class(name: str, tmp_path: 
 
 
 def test_every_method_has_its_row_in_the_table() -> None:
-    configs = [*CONFIGS.values(), *WORLDS.values()]
+    configs = [*CONFIGS.values(), *ENCODERS.values(), *WORLDS.values()]
     assert {type(config).__name__ for config in configs} == METHOD_CONFIGS.keys()
     for config in configs:
         assert build_method(config_to_dict(config), seed=3, num_steps=7).config == config
@@ -81,8 +81,11 @@ def test_a_folder_that_is_not_there_or_holds_no_model(tmp_path: Path) -> None:
 
 def test_a_model_of_another_library_is_no_crash(tmp_path: Path) -> None:
     build("ijepa").save_pretrained(tmp_path)
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "ijepa", "hidden_size": 1280}))
+    (tmp_path / "config.json").write_text(json.dumps({"hidden_size": 1280}))
     with pytest.raises(UserError, match=r"holds no jepakit model: its config\.json describes no method"):
+        load(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit", "hidden_size": 1280}))
+    with pytest.raises(UserError, match=r"a model of Hugging Face's kind 'vit', which is not imported"):
         load(tmp_path)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from jepakit.cli import images, looking, scoring, training, worlds
+from jepakit.cli import exchanging, images, looking, scoring, training, worlds
 from jepakit.cli.parsing import nearest_hint
 from jepakit.cli.printing import complain, say, warn
 from jepakit.cli.usage import COMMANDS, USAGE
@@ -25,6 +25,8 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "agent": worlds.agent,
     "experiment": training.experiment,
     "embed": images.embed,
+    "import": exchanging.import_,
+    "export": exchanging.export,
     "compare": scoring.compare,
     "report": looking.report,
     "doctor": looking.doctor,

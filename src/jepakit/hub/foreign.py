@@ -8,19 +8,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from jepakit.hub.layout import Layout, joined
 from jepakit.storage import load_tensors
 from jepakit.types import UserError
 
-LARGEST = 4 * 2**30
+LARGEST = 64 * 2**30
+"""Most bytes of a file that is mapped: its tensors stay on the disk until they are used, and of a released training
+state, 10 GB for I-JEPA's ViT-H and 30 GB for the largest, one branch in four or so is used."""
+LARGEST_IN_MEMORY = 4 * 2**30
+"""Most bytes of a file that must be read as a whole: torch.save's form before torch 1.6."""
 _SHOWN = 4
 
 
-def read_foreign(path: Path | str, largest: int = LARGEST) -> dict[str, Any]:
+def read_foreign(path: Path | str, largest: int | None = None) -> dict[str, Any]:
     """Return what a foreign file holds: tensors by name, possibly in dictionaries of dictionaries.
+
+    The tensors are mapped where the file allows it: they are read from the disk when they are used, and what is written
+    to them stays in memory and never reaches the file.
 
     Args:
         path: A safetensors file, or one written by torch.save.
-        largest: Most bytes of a file.
+        largest: Most bytes of a file; by default as much as its form deserves.
 
     Raises:
         UserError: There is no such file, it is larger than that, damaged, or holds more than plain values and tensors
@@ -29,24 +37,38 @@ def read_foreign(path: Path | str, largest: int = LARGEST) -> dict[str, Any]:
     file = Path(path)
     if not file.is_file():
         raise UserError(f"{path} is no file.")
+    is_safetensors, is_mapped = file.suffix == ".safetensors", _is_zip(file)
+    largest = largest or (LARGEST if is_safetensors or is_mapped else LARGEST_IN_MEMORY)
     if file.stat().st_size > largest:
         raise UserError(
             f"{path} has {file.stat().st_size} bytes, more than the {largest} that are read; raise the limit."
         )
-    if file.suffix == ".safetensors":
+    if is_safetensors:
         return dict(load_tensors(file)[0])
     try:
-        held = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()
+        held = torch.load(str(file), map_location="cpu", weights_only=True, mmap=is_mapped)
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path} is damaged or was cut short; copy it again ({_reason(error)}).") from error
+    except pickle.UnpicklingError as error:
         raise UserError(
             f"{path} is damaged or holds more than tensors and plain values, which would have to be executed: "
-            f"{reason[0][:160] if reason else type(error).__name__} Save the modules' state_dict() with their own "
-            "code, and import that."
+            f"{_reason(error)}. Save the modules' state_dict() with their own code, and import that."
         ) from error
     if not isinstance(held, dict):
         raise UserError(f"{path} holds a {type(held).__name__}, not weights by name.")
     return held
+
+
+def _is_zip(file: Path) -> bool:
+    """Return whether a file begins as torch.save's zip files do, which can be mapped."""
+    with file.open("rb") as opened:
+        return opened.read(4) == b"PK\x03\x04"
+
+
+def _reason(error: Exception) -> str:
+    """Return the first sentence of an error."""
+    first = next(iter(str(error).strip().splitlines()), "").partition(". ")[0]
+    return first.rstrip(".")[:160] or type(error).__name__
 
 
 def tensors_in(
@@ -78,14 +100,20 @@ class Renaming:
     """Take weights one by one under their names, and give them to a module under ours.
 
     Args:
-        weights: By their names.
+        weights: By their names, without what all of them begin with.
         origin: The file, for messages.
+        prefix: What all of them begin with in the file, for messages.
     """
 
-    def __init__(self, weights: Mapping[str, Tensor], origin: str | Path):
+    def __init__(self, weights: Mapping[str, Tensor], origin: str | Path, prefix: str = ""):
         self.left = dict(weights)
         self.origin = origin
+        self.prefix = prefix
         self.given: dict[str, tuple[str, Tensor]] = {}
+
+    def called(self, theirs: str) -> str:
+        """Return a weight's whole name in the file."""
+        return self.prefix + theirs
 
     def look(self, theirs: str, num_axes: int | None = None) -> Tensor:
         """Return a weight, from whose shape sizes are read.
@@ -94,10 +122,12 @@ class Renaming:
             UserError: It is missing, or has another number of axes.
         """
         if theirs not in self.left:
-            raise UserError(f"{self.origin} has no {theirs!r}, so it is no such checkpoint.")
+            raise UserError(f"{self.origin} has no {self.called(theirs)!r}, so it is no such checkpoint.")
         weight = self.left[theirs]
         if num_axes is not None and weight.ndim != num_axes:
-            raise UserError(f"{self.origin}: {theirs!r} has shape {tuple(weight.shape)}, not {num_axes} axes.")
+            raise UserError(
+                f"{self.origin}: {self.called(theirs)!r} has shape {tuple(weight.shape)}, not {num_axes} axes."
+            )
         return weight
 
     def take(self, theirs: str) -> Tensor:
@@ -125,6 +155,27 @@ class Renaming:
         for part in ("running_mean", "running_var", "num_batches_tracked"):
             self.move(f"{theirs}.{part}", f"{ours}.{part}")
 
+    def follow(self, layout: Layout, expected: Mapping[str, Tensor], because: str) -> None:
+        """Give the module every weight that a layout names.
+
+        Args:
+            layout: How theirs are called.
+            expected: Ours, whose shapes count.
+            because: What asks for these shapes, for messages.
+
+        Raises:
+            UserError: One of theirs is missing or misshapen.
+        """
+        for ours, held in layout.items():
+            whole = expected[ours].shape
+            each = held.shape_of_piece(whole)
+            for theirs in held.names:
+                if (shape := tuple(self.look(theirs).shape)) != each:
+                    raise UserError(
+                        f"{self.origin}: {self.called(theirs)!r} has shape {shape}, where {because} ask for {each}."
+                    )
+            self.put(held.names[0], ours, joined([self.take(theirs) for theirs in held.names], whole))
+
     def count(self, prefix: str) -> int:
         """Return how many numbered parts there are under a prefix."""
         numbers = {name[len(prefix) :].split(".")[0] for name in self.left if name.startswith(prefix)}
@@ -134,8 +185,28 @@ class Renaming:
         """Leave out what only training needs."""
         self.left = {name: weight for name, weight in self.left.items() if not name.startswith(prefix)}
 
+    def finish(self) -> None:
+        """Check that every weight was used.
+
+        Raises:
+            UserError: One was not; the sentence names it as the file does.
+        """
+        if self.left:
+            names = [self.called(name) for name in sorted(self.left)]
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            raise UserError(f"{self.origin} holds weights of another architecture: {', '.join(names[:_SHOWN])}{more}.")
+
+    def join(self, other: "Renaming") -> None:
+        """Give the module also what another part of the file gives it.
+
+        Raises:
+            UserError: A weight of that part was not used.
+        """
+        other.finish()
+        self.given |= other.given
+
     def fill(self, module: nn.Module, fresh: tuple[str, ...] = ()) -> None:
-        """Load the module with what it was given.
+        """Load the module with what it was given, which becomes its own: nothing is copied.
 
         Args:
             module: The module.
@@ -144,10 +215,7 @@ class Renaming:
         Raises:
             UserError: Something was not used, or does not fit; the sentence names it as the file does.
         """
-        if self.left:
-            names = sorted(self.left)
-            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            raise UserError(f"{self.origin} holds weights of another architecture: {', '.join(names[:_SHOWN])}{more}.")
+        self.finish()
         state = module.state_dict()
         for ours, (theirs, weight) in self.given.items():
             if ours not in state:
@@ -159,5 +227,6 @@ class Renaming:
                 )
         missing = [name for name in state if name not in self.given and not name.startswith(fresh or ("\0",))]
         assert not missing, f"the importer gives nothing to {missing}"
+        weights = {ours: weight.to(state[ours].dtype) for ours, (_, weight) in self.given.items()}
         with torch.no_grad():
-            module.load_state_dict(state | {ours: weight for ours, (_, weight) in self.given.items()})
+            module.load_state_dict(state | weights, assign=True)  # a copy of a large model would not fit beside it

@@ -7,30 +7,47 @@ import torch
 
 from jepakit.hub.model import Model
 from jepakit.hub.names import build_method
+from jepakit.hub.released import import_released, is_released
 from jepakit.storage import SHIPPED, Run, load_weights, located, read_model
 from jepakit.types import UserError
 
 CHECKPOINTS = ("last", "healthy")
 
 
-def load(path: Path | str, *, checkpoint: str = "last", device: str | torch.device = "cpu") -> Model:
-    """Load a model: of a run, of a folder that `save_pretrained` wrote, or one that ships with the package.
+def load(
+    path: Path | str,
+    *,
+    checkpoint: str = "last",
+    branch: str | None = None,
+    device: str | torch.device = "cpu",
+) -> Model:
+    """Load a model: of a run, of a folder that `save_pretrained` wrote, one that ships, or one that others released.
+
+    What others released is imported anew at each call and its tensors stay mapped to the file; `import_checkpoint`
+    converts it once.
 
     Args:
-        path: The folder, or a shipped model's name: `digits`, `two-rooms`.
+        path: The folder, or a shipped model's name: `digits`, `two-rooms`; a folder of Hugging Face's; a file of
+            Meta's.
         checkpoint: Of a run: `last`, the one to use unless its verdict was a collapse, or `healthy`, the latest that
             was none.
+        branch: Of a file of Meta's: which encoder embeds, `target_encoder` unless told otherwise, or `encoder`.
         device: Where to put the weights.
 
     Raises:
         UserError: Nothing that can be loaded lies there, or its weights do not fit its configuration.
     """
     folder = located(path)
+    if is_released(folder):
+        imported = import_released(folder, branch=branch)
+        return Model(imported.method.to(device), imported.description())
     if not folder.is_dir():
         raise UserError(
-            f"{path} does not exist or is no folder; give a run directory, a folder written by save_pretrained, or the "
-            f"name of a model that ships with jepakit ({', '.join(SHIPPED)})."
+            f"{path} does not exist or is no folder; give a run directory, a folder written by save_pretrained, a file "
+            f"of Meta's, or the name of a model that ships with jepakit ({', '.join(SHIPPED)})."
         )
+    if branch is not None:
+        raise UserError(f"{path} is a model of jepakit's, which has no branches; only a file of Meta's has.")
     if (folder / "model.safetensors").exists():
         description, weights = read_model(folder)
         origin: Path = folder

@@ -6,6 +6,7 @@ from typing import Any
 from jepakit.methods import (
     DINOWMConfig,
     EBJEPAWorldConfig,
+    EncoderOnlyConfig,
     IJEPAConfig,
     IJEPASIGRegConfig,
     LeJEPAConfig,
@@ -22,6 +23,7 @@ from jepakit.types import UserError
 METHOD_CONFIGS: dict[str, Any] = {
     "DINOWMConfig": DINOWMConfig,
     "EBJEPAWorldConfig": EBJEPAWorldConfig,
+    "EncoderOnlyConfig": EncoderOnlyConfig,
     "IJEPAConfig": IJEPAConfig,
     "IJEPASIGRegConfig": IJEPASIGRegConfig,
     "LeJEPAConfig": LeJEPAConfig,

@@ -4,6 +4,8 @@ from jepakit.methods.dino_wm import DINOWM as DINOWM
 from jepakit.methods.dino_wm import DINOWMConfig as DINOWMConfig
 from jepakit.methods.ebjepa_world import EBJEPAWorld as EBJEPAWorld
 from jepakit.methods.ebjepa_world import EBJEPAWorldConfig as EBJEPAWorldConfig
+from jepakit.methods.encoder_only import EncoderOnly as EncoderOnly
+from jepakit.methods.encoder_only import EncoderOnlyConfig as EncoderOnlyConfig
 from jepakit.methods.ijepa import IJEPA as IJEPA
 from jepakit.methods.ijepa import IJEPAConfig as IJEPAConfig
 from jepakit.methods.ijepa_sigreg import IJEPASIGReg as IJEPASIGReg

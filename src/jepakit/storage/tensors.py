@@ -26,7 +26,11 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], description: Mapping
 
     def write(temporary: Path) -> None:
         try:
-            save_file(contiguous, temporary, metadata={"description": json.dumps(description, sort_keys=True)})
+            metadata = {
+                "format": "pt",
+                "description": json.dumps(description, sort_keys=True),
+            }  # transformers asks for pt
+            save_file(contiguous, temporary, metadata=metadata)
         except SafetensorError as error:
             if "os error 28" in str(error) or "No space left" in str(error):
                 raise OSError(errno.ENOSPC, str(error)) from error
