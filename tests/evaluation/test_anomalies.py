@@ -49,6 +49,24 @@ def test_other_clean_moments_raise_as_many_alarms_as_asked() -> None:
     assert 0.035 < sum(rates) / len(rates) < 0.065
 
 
+@pytest.mark.parametrize("own", [1.0, 0.3])
+def test_the_ends_of_a_signal_which_fewer_windows_hold_are_not_marked_more_often(own: float) -> None:
+    first = torch.arange(97)
+
+    def overlapping(seed: int) -> Seen:
+        generator = torch.Generator().manual_seed(seed)
+        shared = torch.randn(100, ROWS, generator=generator)[first[:, None] + torch.arange(WIDTH)].transpose(1, 2)
+        alone = torch.randn(97, ROWS, WIDTH, generator=generator)
+        return Seen((own**0.5 * alone + (1 - own) ** 0.5 * shared).exp()[:, None], first, 100)
+
+    calibration = calibrate_patches([overlapping(seed) for seed in range(40)])
+    assert calibration.agreement.flatten().tolist() == pytest.approx([1 - own] * ROWS, abs=0.03)
+    scores = torch.stack([calibration.scored(overlapping(seed)).score for seed in range(100, 400)])
+    marked = calibration.tails(scores.flatten()).view_as(scores) <= 0.05
+    for part in (marked[:, [0, -1]], marked[:, 10:-10]):
+        assert 0.035 < float(part.float().mean()) < 0.065
+
+
 def test_what_was_not_measured_is_never_marked() -> None:
     clean = seen(400)
     calibration = calibrate_patches([clean])

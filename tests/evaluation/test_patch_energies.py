@@ -57,9 +57,10 @@ def test_energy_stands_at_the_place_and_kind_that_was_asked() -> None:
 
 def test_windows_are_put_together_by_their_mean_over_what_they_say() -> None:
     values = torch.tensor([[1.0, 2.0, 3.0], [10.0, torch.nan, 30.0]])[:, None, None]
-    found = along(values, torch.tensor([0, 1]), 5)[0, 0]
+    found, count = (part[0, 0] for part in along(values, torch.tensor([0, 1]), 5))
     assert found[:4].tolist() == [1.0, 6.0, 3.0, 30.0]
     assert bool(found[4].isnan())
+    assert count.tolist() == [1.0, 2.0, 1.0, 1.0, 0.0]
 
 
 def test_what_cannot_be_asked_is_said() -> None:

@@ -1,21 +1,24 @@
 """Say at which moments of a signal a masked method is surprised, and in which rows, at a rate that the user sets.
 
     place[k, r, c]   = (log energy - mean) / deviation       of the patch, where it stands in its window
-    patch[k, r, j]   = (mean over the windows that hold column j of place - centre) / spread
+    mean[k, r, j]    = mean of place over the n windows that hold column j
+    patch[k, r, j]   = (mean - centre) / sqrt(agreement + (1 - agreement) / n)
     row[r, j]        = mean over kinds of questions k of patch[k, r, j]
     score[j]         = max over rows of row[r, j]
     marked[j]        = (1 + clean moments that scored as much) / (1 + clean moments) <= rate
 
 A patch at the edge of a window is harder to predict than one in the middle, a noisy channel harder than a smooth one,
-and a hidden channel harder than a hidden moment: each is compared with its like in clean signals. A row is a channel or
-a band of frequencies, a column a stretch of time as long as a patch: the moment of which alarms are counted.
+and a hidden channel harder than a hidden moment: each is compared with its like in clean signals. Fewer windows hold a
+moment near the ends of a signal, and a mean over few scatters more: agreement is the correlation of what two windows
+say of a moment, learned from clean signals. A row is a channel or a band of frequencies, a column a stretch of time as
+long as a patch: the moment of which alarms are counted.
 
 The rate is that of each moment. Neighbours share windows, so alarms come in runs, and clean moments are worth fewer
 independent ones: over a short clean part the rate that comes out scatters around the one that was asked for.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -62,20 +65,25 @@ class PatchCalibration:
         mean: Mean log energy by kind of question and place in a window; NaN where the kind does not ask.
         std: Its deviation.
         centre: Mean by kind and row of what windows say together of a patch.
-        spread: Its deviation.
+        agreement: Correlation of what two windows say of the same patch, in [0, 1].
         ordinary: Scores of clean moments, ascending.
     """
 
     mean: Float[Tensor, "kinds gh gw"]
     std: Float[Tensor, "kinds gh gw"]
     centre: Float[Tensor, "kinds gh"]
-    spread: Float[Tensor, "kinds gh"]
+    agreement: Float[Tensor, "kinds gh"]
     ordinary: Float[Tensor, " n"]
 
     def patches(self, seen: Seen) -> Float[Tensor, "kinds gh columns"]:
         """Return how many deviations each patch of a signal is above clean ones, for each kind of question."""
-        together = along((_log(seen.energy) - self.mean) / self.std, seen.first, seen.num_columns)
-        return (together - self.centre[..., None]) / self.spread[..., None]
+        together, count = self.together(seen)
+        agreement = self.agreement[..., None]
+        return (together - self.centre[..., None]) / (agreement + (1.0 - agreement) / count).sqrt()
+
+    def together(self, seen: Seen) -> tuple[Float[Tensor, "kinds gh columns"], Float[Tensor, "kinds gh columns"]]:
+        """Return what windows say of each patch compared with its like, in the mean, and how many say it."""
+        return along((_log(seen.energy) - self.mean) / self.std, seen.first, seen.num_columns)
 
     def scored(self, seen: Seen) -> Scored:
         """Return how surprising each moment is."""
@@ -113,14 +121,26 @@ def calibrate_patches(clean: Sequence[Seen]) -> PatchCalibration:
     energy = _log(torch.cat([seen.energy for seen in clean]))
     mean, std = _spread(energy, 0)
     nothing = torch.zeros(mean.shape[:2])
-    places = PatchCalibration(mean, std, nothing, nothing + 1.0, torch.zeros(0))
-    together = torch.cat([places.patches(seen) for seen in clean], dim=2)
+    places = PatchCalibration(mean, std, nothing, nothing, torch.zeros(0))
+    parts = [places.together(seen) for seen in clean]
+    together, count = (torch.cat([part[i] for part in parts], dim=2) for i in (0, 1))
     centre, spread = _spread(together, 2)
     if len(energy) < 2 or not bool(spread.isfinite().all()):
         raise UserError("Calibration needs at least two windows in which something was measured in every channel.")
-    whole = PatchCalibration(mean, std, centre, spread, torch.zeros(0))
+    whole = PatchCalibration(mean, std, centre, _agreement(spread, count), torch.zeros(0))
     scores = torch.cat([whole.scored(seen).score for seen in clean])
-    return PatchCalibration(mean, std, centre, spread, scores[scores.isfinite()].sort().values)
+    return replace(whole, ordinary=scores[scores.isfinite()].sort().values)
+
+
+def _agreement(
+    spread: Float[Tensor, "kinds gh"], count: Float[Tensor, "kinds gh columns"]
+) -> Float[Tensor, "kinds gh"]:
+    """Return the correlation under which means over so many statements of deviation 1 deviate as they do.
+
+    The variance of a mean over n is agreement + (1 - agreement) / n; where every n is 1 nothing tells it, or needs it.
+    """
+    alone = torch.where(count > 0, 1.0 / count, torch.nan).nanmean(dim=2)
+    return torch.where(alone < 1.0, (spread.square() - alone) / (1.0 - alone), 1.0).clamp(0.0, 1.0)
 
 
 def stretches(marked: Bool[Tensor, " columns"]) -> list[tuple[int, int]]:

@@ -87,8 +87,8 @@ def _energies(method: Any, x: Tensor, asked: Sequence[Sequence[Hidden]]) -> Floa
 
 def along(
     values: Float[Tensor, "w kinds gh gw"], first: Int[Tensor, " w"], num_columns: int
-) -> Float[Tensor, "kinds gh columns"]:
-    """Return the mean over windows of what each said of a column of the signal; NaN where none said anything.
+) -> tuple[Float[Tensor, "kinds gh columns"], Float[Tensor, "kinds gh columns"]]:
+    """Return the mean over windows of what each said of a column of the signal, NaN where none did, and how many did.
 
     Args:
         values: Of each window's patches, NaN where there is none.
@@ -101,4 +101,4 @@ def along(
         part.new_zeros(*part.shape[1:3], num_columns).index_add(2, place, rearrange(part, "w k r c -> k r (w c)"))
         for part in (torch.where(told, values, 0.0), told.float())
     )
-    return total / count  # 0 / 0 is NaN
+    return total / count, count  # 0 / 0 is NaN

@@ -6,7 +6,7 @@ checked on the test part, or on the test sounds.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +28,8 @@ from jepakit.types import UserError, require
 
 OWN_PART = "the run's own development part"
 OWN_SOUNDS = "sounds that the run held out"
+_WINDOWS = 4
+"""As long are the pieces that are taken of held-out sounds, if they are longer: only so often one is cut off."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,13 @@ class Compared:
         record: To look at.
         clean: In which nothing is wrong.
         ordinary: What that is, in words.
-        tested: In which nothing is wrong either, and which calibrate nothing; none where they are not of the run.
+        tested: In which nothing is wrong either, and which calibrates nothing; none where it is not of the run.
     """
 
     record: Record
-    clean: list[Record]
+    clean: Record
     ordinary: str
-    tested: list[Record]
+    tested: Record | None
 
 
 @dataclass(frozen=True)
@@ -157,22 +159,30 @@ def compared(data: SeriesData | AudioData, path: Path, ordinary: Path | None) ->
     if isinstance(data, AudioData):
         record = read_whole(path, data.rate)
         if ordinary is not None:
-            return Compared(record, [read_whole(ordinary, data.rate)], named, [])
-        sources = open_signals(data)
-        tested = [] if sources.test is None else held_out_sounds(sources.test, data)
-        return Compared(record, held_out_sounds(sources.health, data), OWN_SOUNDS, tested)
+            return Compared(record, read_whole(ordinary, data.rate), named, None)
+        more = replace(data, length=_WINDOWS * data.length)
+        sources = open_signals(more)
+        tested = None if sources.test is None else end_to_end(sources.test, more)
+        return Compared(record, end_to_end(sources.health, more), OWN_SOUNDS, tested)
     own = record_of(data)
     record = record_like(path, own)
     if ordinary is not None:
-        return Compared(record, [record_like(ordinary, own)], named, [])
+        return Compared(record, record_like(ordinary, own), named, None)
     test = part_of(data, own, "test")
-    return Compared(record, [part_of(data, own, "dev")], OWN_PART, [test] if len(test) >= data.length else [])
+    return Compared(record, part_of(data, own, "dev"), OWN_PART, test if len(test) >= data.length else None)
 
 
-def held_out_sounds(source: Source, data: AudioData) -> list[Record]:
-    """Return sounds that training has not heard, each a record of its own; those that cannot be read are left out."""
-    sounds = SignalDecoder(cast(SignalSource, source), data.length)[list(range(min(len(source), data.num_health)))][0]
-    return [Record(sound, ("sound",), Seconds(data.length, 1 / data.rate), 1 / data.rate) for sound in sounds]
+def end_to_end(source: Source, data: AudioData) -> Record:
+    """Return sounds that training has not heard, one after the other, as one record of many windows.
+
+    What is looked at is a file of any length, whose windows hold sound from edge to edge and overlap. A short sound by
+    itself would lie in the middle of silence, in a single window: nothing would tell what is usual at its edges. Those
+    that cannot be read are left out.
+    """
+    some = list(range(min(len(source), data.num_health)))
+    sounds, *_ = SignalDecoder(cast(SignalSource, source), data.length)[some]
+    whole = torch.cat([sound[:, sound.isfinite().all(dim=0)] for sound in sounds], dim=1)
+    return Record(whole, ("sound",), Seconds(whole.shape[1], 1 / data.rate), 1 / data.rate)
 
 
 def surprise_in_record(
@@ -194,7 +204,7 @@ def surprise_in_record(
     require(0.0 < rate < 1.0, f"A rate of false alarms is between 0 and 1, got {rate}.")
     given = compared(data, path, ordinary)
     watcher = Watcher(method, data.length)
-    calibration = calibrate_patches(watcher.all([clean.values for clean in given.clean]))
+    calibration = calibrate_patches([watcher(given.clean.values)])
     watched = watch(watcher, calibration, given.record, rate)
     told = {
         "data": str(path),
@@ -214,12 +224,12 @@ def surprise_in_record(
 
 
 def _own_alarms(
-    watcher: Watcher, calibration: PatchCalibration, tested: list[Record], rate: float
+    watcher: Watcher, calibration: PatchCalibration, tested: Record | None, rate: float
 ) -> dict[str, Any] | None:
     """Return the share that is marked of what is ordinary and calibrated nothing; None where there is nothing."""
-    if not tested:
+    if tested is None:
         return None
-    found = alarms([watch(watcher, calibration, one, rate) for one in tested], watcher.length)
+    found = alarms([watch(watcher, calibration, tested, rate)], watcher.length)
     return {"value": found.value, "low": found.low, "high": found.high, "n": found.n}
 
 
