@@ -12,6 +12,9 @@ from jepakit.data.clips import VideoSource as VideoSource
 from jepakit.data.decode import to_uint8 as to_uint8
 from jepakit.data.decoder import Decoder as Decoder
 from jepakit.data.decoder import ImageDecoder as ImageDecoder
+from jepakit.data.digit_pairs import DigitClipDecoder as DigitClipDecoder
+from jepakit.data.digit_pairs import DigitClips as DigitClips
+from jepakit.data.digit_pairs import DigitPairs as DigitPairs
 from jepakit.data.folder import Folder as Folder
 from jepakit.data.folder import overlooked as overlooked
 from jepakit.data.frame_folder import FrameFolders as FrameFolders

@@ -101,7 +101,7 @@ class MovingDigits:
         scanned, _ = self._scanned
         digit = scanned[self._which(ids)].float() / 255.0
         x, y = self._moved(ids, num_frames)[0].unbind(dim=-1)
-        rows, columns = (self._weights(place) for place in (y, x))
+        rows, columns = (weights(place, self.image_size, _TINY * self.scale) for place in (y, x))
         layers = torch.einsum("btmhi,bmij,btmwj->btmhw", rows, digit, columns)
         front = layers.amax(dim=2)
         drawn = front + (1.0 - front) * self.strength * self._behind(ids, num_frames)
@@ -140,15 +140,7 @@ class MovingDigits:
         begin, speed, sign = rearrange(drawn, "b (k m a) -> k b 1 m a", k=3, a=2)
         slow, fast = self.speed
         pace = (slow + (fast - slow) * speed) * torch.where(sign < 0.5, -1.0, 1.0)
-        gone = begin * self._room + pace * torch.arange(num_frames)[:, None, None]
-        folded = gone % (2 * self._room)  # there and back again
-        is_back = folded > self._room
-        return torch.where(is_back, 2 * self._room - folded, folded), torch.where(is_back, -pace, pace)
-
-    def _weights(self, place: Float[Tensor, "b t m"]) -> Float[Tensor, "b t m h i"]:
-        """Return how much of each row of a digit falls on each row of the frame, which may lie between two."""
-        gap = torch.arange(self.image_size)[:, None] - torch.arange(_TINY * self.scale) - place[..., None, None]
-        return (1.0 - gap.abs()).clamp_min(0.0)
+        return bounced(begin * self._room, pace, self._room, num_frames)
 
     def _behind(self, ids: Int[Tensor, " b"], num_frames: int) -> Float[Tensor, "b t h w"]:
         """Return the background, from 0 to 1."""
@@ -173,3 +165,18 @@ class MovingDigits:
         drift = ways[drawn[:, 2] % len(ways)]
         gone = drawn[:, None, :2] + drift[:, None] * torch.arange(num_frames)[:, None]
         return gone % whole_specks(self.image_size)
+
+
+def bounced(
+    begin: Float[Tensor, "b 1 m 2"], pace: Float[Tensor, "b 1 m 2"], room: int, num_frames: int
+) -> tuple[Float[Tensor, "b t m 2"], Float[Tensor, "b t m 2"]]:
+    """Return place and velocity of what goes straight on and is mirrored at 0 and at `room`, in pixels and per frame."""
+    folded = (begin + pace * torch.arange(num_frames)[:, None, None]) % (2 * room)  # there and back again
+    is_back = folded > room
+    return torch.where(is_back, 2 * room - folded, folded), torch.where(is_back, -pace, pace)
+
+
+def weights(place: Float[Tensor, "b t m"], image_size: int, size: int) -> Float[Tensor, "b t m h i"]:
+    """Return how much of each row of a picture falls on each row of the frame, which may lie between two."""
+    gap = torch.arange(image_size)[:, None] - torch.arange(size) - place[..., None, None]
+    return (1.0 - gap.abs()).clamp_min(0.0)
