@@ -170,7 +170,7 @@ class MovingDigits:
 def bounced(
     begin: Float[Tensor, "b 1 m 2"], pace: Float[Tensor, "b 1 m 2"], room: int, num_frames: int
 ) -> tuple[Float[Tensor, "b t m 2"], Float[Tensor, "b t m 2"]]:
-    """Return place and velocity of what goes straight on and is mirrored at 0 and at `room`, in pixels and per frame."""
+    """Return place and velocity, in pixels and per frame, of what goes straight on and is mirrored at 0 and `room`."""
     folded = (begin + pace * torch.arange(num_frames)[:, None, None]) % (2 * room)  # there and back again
     is_back = folded > room
     return torch.where(is_back, 2 * room - folded, folded), torch.where(is_back, -pace, pace)
