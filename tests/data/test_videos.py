@@ -321,3 +321,14 @@ def test_an_index_lies_in_the_users_cache_and_may_be_refused(tmp_path: Path, mon
         assert VideoFolder(root).facts[0].num_pictures == 5
     with pytest.raises(UserError, match="index of videos cannot be kept"):
         VideoFolder(root, index=tmp_path / "file" / "index.json")
+
+
+def test_a_long_look_is_told_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from jepakit.data import video_index
+
+    monkeypatch.setattr(video_index, "_MANY", 2)
+    for name in "ab":
+        write_video(tmp_path / f"{name}.mp4", PICTURES[:2])
+    with pytest.warns(UserWarning, match=r"2 videos are looked through, once; what they tell is kept in .*index.json"):
+        folder(tmp_path)
+    folder(tmp_path)

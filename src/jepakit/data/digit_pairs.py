@@ -11,7 +11,6 @@ held-out pairs and speeds.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +22,7 @@ from jepakit.data.clips import ClipForm, VideoDecoder
 from jepakit.data.decoder import Decoded
 from jepakit.data.memory import Digits
 from jepakit.data.moving_digits import Motion, bounced, weights
-from jepakit.data.source import Subset
+from jepakit.data.source import Subset, whole_of
 from jepakit.random import Stream
 from jepakit.types import require
 
@@ -193,13 +192,11 @@ class DigitClipDecoder(VideoDecoder):
     source: DigitClips | Subset
 
     def __init__(self, source: DigitClips | Subset, channels: int = 1) -> None:
-        whole: Any = source
-        while isinstance(whole, Subset):
-            whole = whole.source
+        whole: DigitClips = whole_of(source)
         form = ClipForm(num_frames=whole.num_frames, fps=1.0, image_size=whole.pairs.image_size, channels=channels)
         super().__init__(source, form)
         self.fixed = False
-        self._whole: DigitClips = whole
+        self._whole = whole
 
     def at(self, step: int, ids: list[int]) -> Decoded:
         """Return the clips of these samples, at any step the same."""

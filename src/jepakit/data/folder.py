@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from jepakit.data.decode import EXTENSIONS, open_image
-from jepakit.data.source import NoLabels, Skipped, Source, Subset, Unreadable
+from jepakit.data.source import NoLabels, Skipped, Source, Subset, Unreadable, whole_of
 from jepakit.types import UserError
 
 OTHER_EXTENSIONS = (
@@ -162,9 +162,8 @@ class Folder(FolderOfFiles):
 
 def overlooked(source: Source | Subset) -> list[Skipped]:
     """Name the kinds of image files that a source leaves out, a line a kind; only folders have such files."""
-    while isinstance(source, Subset):
-        source = source.source
-    return source.overlooked() if isinstance(source, Folder) else []
+    whole = whole_of(source)
+    return whole.overlooked() if isinstance(whole, Folder) else []
 
 
 def _begins_as_image(path: Path) -> bool:

@@ -3,7 +3,6 @@
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from jepakit.data.decoder import Decoder
-from jepakit.data.source import SignalSource, Subset, Unreadable
+from jepakit.data.source import SignalSource, Subset, Unreadable, whole_of
 from jepakit.types import SignalBatch, UserError
 
 
@@ -48,10 +47,7 @@ class SignalDecoder(Decoder):
 
 def channels_of(source: SignalSource | Subset) -> int:
     """Return how many channels the signals of a source, or of a part of one, have."""
-    whole: Any = source
-    while isinstance(whole, Subset):
-        whole = whole.source
-    return int(whole.channels)
+    return int(whole_of(source).channels)
 
 
 def fitted(signal: Float[Tensor, "c _"], length: int) -> Float[Tensor, "c t"]:

@@ -96,6 +96,13 @@ class SignalSource(Source, Protocol):
         ...
 
 
+def whole_of(source: Any) -> Any:
+    """Return the source of which this is a part, or itself."""
+    while isinstance(source, Subset):
+        source = source.source
+    return source
+
+
 class Subset:
     """Show some samples of a source, in the order given; ids and labels count within the subset.
 

@@ -11,7 +11,6 @@ from torch import Tensor
 from jepakit.data.clips import Footage
 from jepakit.data.folder import FolderOfFiles, find_files
 from jepakit.data.frame_folder import FrameFolders, find_frames
-from jepakit.data.reading import Progress
 from jepakit.data.source import Unreadable
 from jepakit.data.video_file import VideoFile
 from jepakit.data.video_index import looked_at
@@ -30,7 +29,6 @@ class VideoFolder(FolderOfFiles):
         root: The folder.
         labels: As in `FolderOfFiles`.
         index: As in `looked_at`.
-        progress: As in `looked_at`.
 
     Raises:
         UserError: As `FolderOfFiles` and `looked_at`.
@@ -39,15 +37,9 @@ class VideoFolder(FolderOfFiles):
     what = "video"
     extensions = VIDEO_EXTENSIONS
 
-    def __init__(
-        self,
-        root: str | Path,
-        labels: Literal["folder"] | None = None,
-        index: Path | None = None,
-        progress: Progress | None = None,
-    ) -> None:
+    def __init__(self, root: str | Path, labels: Literal["folder"] | None = None, index: Path | None = None) -> None:
         super().__init__(root, labels)
-        self.facts = looked_at(self.root, self._paths.tolist(), index, progress)
+        self.facts = looked_at(self.root, self._paths.tolist(), index)
 
     def read(self, index: int) -> VideoFile:
         """Return one video, which is decoded when pictures are asked of it. Raises `Unreadable`."""
@@ -119,7 +111,6 @@ def open_videos(
     labels: bool | str = False,
     frame_rate: float = 25.0,
     index: Path | None = None,
-    progress: Progress | None = None,
 ) -> VideoFolder | FrameFolders:
     """Open a folder of video files, or of folders of pictures where there is no video file below it.
 
@@ -128,7 +119,6 @@ def open_videos(
         labels: False for none; True or "folder" for the folders directly below it.
         frame_rate: Pictures a second of folders of pictures.
         index: As in `looked_at`.
-        progress: As in `looked_at`.
 
     Raises:
         NoLabels: Labels are asked for, and there are none.
@@ -142,4 +132,4 @@ def open_videos(
     by_folder: Literal["folder"] | None = "folder" if labels else None
     if path.is_dir() and not find_files(path, VIDEO_EXTENSIONS).files and any(find_frames(path)):
         return FrameFolders(path, frame_rate, by_folder)
-    return VideoFolder(path, by_folder, index, progress)
+    return VideoFolder(path, by_folder, index)

@@ -18,7 +18,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from jepakit.data.reading import Progress, default_num_workers
+from jepakit.data.reading import default_num_workers
 from jepakit.data.source import Unreadable
 from jepakit.storage import read_json, write_atomically
 from jepakit.types import Caution, UserError
@@ -27,6 +27,8 @@ _VERSION = 1
 _FORMATS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf"
 """Names of FFmpeg's readers that are tried, whatever a file is called: some of its others open further files."""
 _ATTACHED_PICTURE = 1024
+_MANY = 1000
+"""Videos from which a look through them takes long enough to be told."""
 
 
 @dataclass(frozen=True)
@@ -151,16 +153,15 @@ def av_module() -> Any:
     return av
 
 
-def looked_at(
-    root: Path, names: Sequence[bytes], place: Path | None = None, progress: Progress | None = None
-) -> list[VideoFacts]:
+def looked_at(root: Path, names: Sequence[bytes], place: Path | None = None) -> list[VideoFacts]:
     """Return what is known of the videos below a folder; those that are new or changed are looked at now.
+
+    Where they are many, a `Caution` says so beforehand.
 
     Args:
         root: The folder.
         names: Paths below it, as the system has them.
         place: The file that keeps the facts; by default one in the user's cache, named by the folder.
-        progress: Called with the number looked at and the total.
 
     Raises:
         UserError: PyAV is not installed, or `place` cannot be written or is another kind of file.
@@ -171,12 +172,13 @@ def looked_at(
     states = [_state(root, name) for name in names]
     found = [_known(known.get(os.fsdecode(name)), state) for name, state in zip(names, states, strict=True)]
     missing = [number for number, facts in enumerate(found) if facts is None]
+    if len(missing) >= _MANY:
+        kept = f"what they tell is kept in {index}"
+        warnings.warn(f"{root}: {len(missing):,} videos are looked through, once; {kept}.", Caution, stacklevel=3)
     with ThreadPoolExecutor(default_num_workers()) as pool:
         looks = pool.map(lambda number: _look_below(root, names[number]), missing)
-        for done, (number, facts) in enumerate(zip(missing, looks, strict=True), start=1):
+        for number, facts in zip(missing, looks, strict=True):
             found[number] = facts
-            if progress is not None:
-                progress(done, len(missing))
     whole = [facts for facts in found if facts is not None]
     if missing or len(known) != len(names):
         rows = {os.fsdecode(name): [*s, asdict(f)] for name, s, f in zip(names, states, whole, strict=True)}

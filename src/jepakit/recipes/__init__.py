@@ -11,6 +11,7 @@ from jepakit.recipes.data import AudioData as AudioData
 from jepakit.recipes.data import ImageData as ImageData
 from jepakit.recipes.data import SeriesData as SeriesData
 from jepakit.recipes.data import TableData as TableData
+from jepakit.recipes.data import VideoData as VideoData
 from jepakit.recipes.pipeline import train as train
 from jepakit.recipes.table import AGENTS as AGENTS
 from jepakit.recipes.table import EXPERIMENTS as EXPERIMENTS

@@ -1,9 +1,10 @@
-"""Say what samples a run learns from, and how they are divided: images, a record, a table, sounds."""
+"""Say what samples a run learns from, and how they are divided: images, a record, a table, sounds, video."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jepakit.data import ClipForm
 from jepakit.storage import config_from_dict
 from jepakit.types import UserError, require
 
@@ -161,13 +162,61 @@ class AudioData:
             raise UserError("A test split by column needs both, data.test_column and its data.test_values.")
 
 
+@dataclass(frozen=True, kw_only=True)
+class VideoData:
+    """Say which videos to learn from, in what clips, and how they are divided: test videos are never seen by training.
+
+    Args:
+        train: A folder of videos, or of folders of pictures, with a folder for each class if there are any; or
+            `moving-digits`: pairs of scanned digits, drawn as they are needed.
+        num_frames: Pictures of a clip.
+        fps: Pictures a second; moving digits have no seconds.
+        stored_size: Side in pixels to which clips are decoded.
+        labels: Where labels come from: `auto` (folders, if there are any), `none` or `folder`.
+        stride_s: Seconds from the beginning of a window of a video to that of the next, each a sample; None takes a
+            video as one sample.
+        frame_rate: Pictures a second of folders of pictures.
+        index: File that keeps what a look through the videos told; None keeps it in the user's cache.
+        test_fraction: Share of the videos of each class that becomes the test split.
+        dev_fraction: Share of the labelled training videos on which every choice is made.
+        split_seed: Seed of these splits, and of moving digits, apart from the run's seed.
+        num_health: Held-out training videos on which health is measured.
+
+    Raises:
+        UserError: A clip of such a form cannot be.
+    """
+
+    train: str
+    num_frames: int = 16
+    fps: float = 4.0
+    stored_size: int
+    labels: str = "auto"
+    stride_s: float | None = None
+    frame_rate: float = 25.0
+    index: str | None = None
+    test_fraction: float = 0.2
+    dev_fraction: float = 0.2
+    split_seed: int = 0
+    num_health: int = 256
+
+    def __post_init__(self) -> None:
+        self.form(3)
+        require(self.stride_s is None or self.stride_s > 0.0, f"data.stride_s is above 0 seconds, not {self.stride_s}.")
+        require(self.frame_rate > 0.0, f"data.frame_rate is above 0 pictures a second, not {self.frame_rate}.")
+
+    def form(self, channels: int) -> ClipForm:
+        """Return what clips are brought to."""
+        return ClipForm(num_frames=self.num_frames, fps=self.fps, image_size=self.stored_size, channels=channels)
+
+
 SignalData = SeriesData | TableData | AudioData
-Data = ImageData | SignalData
+Data = ImageData | SignalData | VideoData
 _DATA: dict[str, Any] = {
     "ImageData": ImageData,
     "SeriesData": SeriesData,
     "TableData": TableData,
     "AudioData": AudioData,
+    "VideoData": VideoData,
 }
 
 

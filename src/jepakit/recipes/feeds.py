@@ -48,7 +48,7 @@ def sample_feed(recipe: ImageRecipe | SignalRecipe, sources: Sources, method: An
     """
     channels, workers = method.preprocess.channels, recipe.training.num_workers
     refuse_too_large(sources, recipe.data, channels)  # rather than once training is done
-    decoder = decoder_of(sources.train, recipe.data, channels)
+    decoder = decoder_of(sources.train, recipe.data, channels, recipe.seed)
     loader = Loader(decoder, recipe.training.batch_size, recipe.seed, workers)
     health, _, skipped = read_all(decoder_of(sources.health, recipe.data, channels), workers)
     monitor = Monitor(*health_inputs(method, health.to(device)), num_settling=recipe.training.warmup_steps)

@@ -21,9 +21,10 @@ from jepakit.data import (
     read_all,
     read_labelled,
 )
-from jepakit.recipes.data import Data, ImageData
+from jepakit.recipes.data import Data, ImageData, VideoData
 from jepakit.recipes.divided import Probing, Sources, all_of, cut, divided, labelled_if_asked
 from jepakit.recipes.signal_splits import open_signal_source, open_signals
+from jepakit.recipes.video_splits import clip_decoder, divided_videos, opened_videos
 from jepakit.types import Content, UserError
 
 MAX_PROBE_BYTES = 16 * 2**30
@@ -36,6 +37,8 @@ def open_sources(data: Data) -> Sources:
     Raises:
         UserError: A source cannot be opened, is too small to be divided, or holds the test samples of another one.
     """
+    if isinstance(data, VideoData):
+        return divided_videos(data)
     return open_images(data) if isinstance(data, ImageData) else open_signals(data)
 
 
@@ -97,14 +100,17 @@ def _overlap(a: Path, b: Path) -> bool:
     return a == b or a in b.parents or b in a.parents
 
 
-def decoder_of(source: Any, data: Data, channels: int) -> Decoder:
+def decoder_of(source: Any, data: Data, channels: int, seed: int | None = None) -> Decoder:
     """Return what brings the samples of a source into the form in which they are kept.
 
     Args:
         source: Where they come from.
         data: What says their size.
-        channels: Of images; signals keep their own.
+        channels: Of images and video; signals keep their own.
+        seed: The run's seed, from which training takes clips of its videos; None takes the same clip of each always.
     """
+    if isinstance(data, VideoData):
+        return clip_decoder(source, data, channels, seed)
     if isinstance(data, ImageData):
         return ImageDecoder(source, channels, data.stored_size)
     return SignalDecoder(source, data.length)
@@ -112,6 +118,8 @@ def decoder_of(source: Any, data: Data, channels: int) -> Decoder:
 
 def open_whole(data: Data, spec: str) -> Any:
     """Open other samples of the kind that a run has learned from, none held out."""
+    if isinstance(data, VideoData):
+        return opened_videos(replace(data, train=spec))
     return open_source(spec) if isinstance(data, ImageData) else open_signal_source(replace(data, train=spec))
 
 
@@ -129,12 +137,14 @@ def refuse_too_large(sources: Sources, data: Data, channels: int) -> None:
     num = sum(len(source) for source in (sources.probe, sources.test) if source is not None)
     size = num * decoder_of(sources.train, data, channels).void(1).nbytes
     if size > MAX_PROBE_BYTES:
-        side, smaller = getattr(data, "stored_size", None), "a smaller labelled set (--data.probe)"
+        side = getattr(data, "stored_size", None)
+        kind = "images" if isinstance(data, ImageData) else "clips" if isinstance(data, VideoData) else "signals"
+        ways = ["a smaller --data.stored-size"] if side else []
+        ways += ["a smaller labelled set (--data.probe)"] if kind == "images" else ["fewer of them"]
         raise UserError(
-            f"The {num} labelled {'images' if side else 'signals'} would fill {size / 2**30:.1f} GiB"
+            f"The {num} labelled {kind} would fill {size / 2**30:.1f} GiB"
             f"{f' at {side} x {side} pixels' if side else ''}, more than the {MAX_PROBE_BYTES / 2**30:.0f} GiB that "
-            f"probes may take; use {f'a smaller --data.stored-size or {smaller}' if side else 'fewer of them'}, or do "
-            "without labels (--data.labels none)."
+            f"probes may take; use {' or '.join(ways)}, or do without labels (--data.labels none)."
         )
 
 
