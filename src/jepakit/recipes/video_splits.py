@@ -74,10 +74,12 @@ def divided_videos(data: VideoData) -> Sources:
     if data.stride_s is None:
         return sources
     windows = VideoWindows(files, data.form(3).span_s, data.stride_s)
-    parts = {name: None if part is None else _windows_of(part, windows) for name, part in vars(sources).items()}
-    health = parts["health"].indices
-    spread = torch.linspace(0, len(health) - 1, min(data.num_health, len(health))).long()
-    return Sources(**parts | {"health": Subset(windows, health[spread])})
+    parts: dict[str, Any] = {
+        name: None if part is None else _windows_of(part, windows) for name, part in vars(sources).items()
+    }
+    watched = parts["health"].indices
+    spread = torch.linspace(0, len(watched) - 1, min(data.num_health, len(watched))).long()
+    return Sources(**parts | {"health": Subset(windows, watched[spread])})
 
 
 def opened_videos(data: VideoData) -> VideoFolder | FrameFolders | DigitClips:
