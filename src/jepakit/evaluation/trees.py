@@ -17,8 +17,9 @@ def fit_trees(
 ) -> Predict:
     """Fit boosted trees and return what predicts classes; NaN is missing, and trees learn where it belongs.
 
-    Settings are scikit-learn's own, save where there are fewer than 200 rows: a leaf then holds a tenth of them, and 50
-    rounds do for the sake of time.
+    Settings are scikit-learn's own, save where there are fewer than 200 rows: a leaf then holds a tenth of them, and 20
+    rounds of two and a half times the usual rate take the place of 100. Label draws are many; against 50 rounds of the
+    usual rate this takes a third of the time, and is no worse (1, 5 and 10 labels a class of bundled tables).
 
     Args:
         x: One column a feature; a category is its number.
@@ -36,7 +37,8 @@ def fit_trees(
     require_labelled(x, y, num_classes)
     few = len(x) < _FEW
     trees = HistGradientBoostingClassifier(
-        max_iter=50 if few else 100,
+        max_iter=20 if few else 100,
+        learning_rate=0.25 if few else 0.1,
         min_samples_leaf=max(len(x) // 10, 1) if few else 20,
         early_stopping=False,
         categorical_features=[i for i, num in enumerate(num_categories) if num] or None,
