@@ -1,21 +1,24 @@
 """Anomalies put into ETTh1: how well surprise finds them, beside floors that need no training and a model of values.
 
-    python benchmarks/anomalies.py --data DATA            # the development part, on which every choice is made
-    python benchmarks/anomalies.py --data DATA --final    # the test part, once all choices are made
+    python benchmarks/anomalies.py --data DATA --seeds 3            # the development part, for every choice
+    python benchmarks/anomalies.py --data DATA --seeds 3 --final    # the test part, after all choices
 
 DATA holds etth1.csv. Stretches of the part are drawn, each with a judged window of 48 hours in its middle, where one
 channel is changed (`jepakit.evaluation.injected`): a spike, a level shift, a frozen sensor, a lost correlation. An arm
 scores the window with and without the change; its number is the area under the ROC curve over all of them, with a
 bootstrap over weeks. Arms: I-JEPA; a model of the same encoder and budget that predicts values; I-JEPA without
 training; a rolling z-score; the change over a few hours; the change over days. Each arm has six settings, of which the
-development part chooses one by the mean over kinds; `--final` takes those in CHOSEN. One line of JSON ends it.
+development part chooses one by the mean over kinds and seeds; `--final` takes those in CHOSEN. A seed is that of a
+training, of the stretches and of what is injected. Printed is the mean over seeds, between the lowest and the highest
+end of their intervals. A line of JSON for each seed ends it.
 """
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -62,7 +65,7 @@ CHOSEN = {
     "persistence": "over 1, highest",
     "seasonal difference": "over 24, highest",
 }
-"""Each arm's setting, from the development part."""
+"""Each arm's setting, from the development part: the best mean over kinds and three seeds."""
 
 
 @dataclass(frozen=True)
@@ -177,13 +180,13 @@ def scored(arm: Arm, windows: Windows, seed: int) -> dict[str, dict[str, Scores]
 
 
 def report(args: argparse.Namespace) -> dict[str, Any]:
-    """Train what is missing, score every arm, and return all numbers."""
+    """Train what is missing, score every arm, and return all numbers of one seed."""
     recipe = recipe_for("series-ijepa", args)
     record = record_of(recipe.data)
     parts = {name: part_of(recipe.data, record, name) for name in ("train", "dev", "test")}
     methods: dict[str, Any] = {}
     for arm, name in (("I-JEPA", "series-ijepa"), ("values", "series-values")):
-        trained = train(recipe_for(name, args), args.out / name, Lines())
+        trained = train(recipe_for(name, args), args.out / str(args.seed) / name, Lines())
         trained.result.require_whole()
         methods[arm] = trained.method.eval()
     starts = range(0, len(parts["train"]) - args.length, args.length // 4)
@@ -201,16 +204,14 @@ def report(args: argparse.Namespace) -> dict[str, Any]:
         print(f"scoring {name}", flush=True)
         tried[name] = scored(arm, windows, args.seed)
     means = {arm: {name: _mean(one, windows.week) for name, one in each.items()} for arm, each in tried.items()}
-    best = {arm: max(each, key=lambda name: each[name]) for arm, each in means.items()}
-    chosen = CHOSEN if args.final else best
-    kinds = {kind: _table({arm: tried[arm][chosen[arm]][kind] for arm in tried}, windows.week) for kind in ANOMALIES}
+    kinds = {kind: _table({arm: tried[arm][CHOSEN[arm]][kind] for arm in tried}, windows.week) for kind in ANOMALIES}
     return {
         "split": "test" if args.final else "dev",
         "num": args.num,
         "sizes": SIZES,
         "judged": JUDGED,
         "tried": {} if args.final else means,
-        "chosen": chosen,
+        "seed": args.seed,
         "kinds": kinds,
         "alarms": {arm: _alarms(methods[arm], args.length, parts) for arm in ("I-JEPA", "values")},
     }
@@ -255,20 +256,35 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--length", type=int, default=96)
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="the first")
+    parser.add_argument("--seeds", type=int, default=1, help="how many")
     return parser.parse_args(given)
 
 
+def over_seeds(each: Sequence[Sequence[float]]) -> str:
+    """Return the mean over seeds, between the lowest and highest ends of their intervals, then every seed's."""
+    value, low, high = zip(*each, strict=True)
+    return f"{fmean(value):6.3f} [{min(low):6.3f}, {max(high):6.3f}] ({', '.join(f'{one:.3f}' for one in value)})"
+
+
 def main() -> None:
-    """Print a table for each kind of anomaly, and everything as one line of JSON."""
-    told = report(arguments())
-    for kind, arms in told["kinds"].items():
+    """Print a table for each kind of anomaly, and everything as a line of JSON for each seed."""
+    args = arguments()
+    told = [report(argparse.Namespace(**vars(args) | {"seed": args.seed + i})) for i in range(args.seeds)]
+    for kind in ANOMALIES:
         print(kind)
-        for arm, numbers in arms.items():
-            area = "{:.3f} [{:.3f}, {:.3f}]".format(*numbers[:3])
-            gain = "   I-JEPA {:+.3f} [{:+.3f}, {:+.3f}]".format(*numbers[3:]) if numbers[3:] else ""
-            print(f"  {arm:20} {area}{gain}   ({told['chosen'][arm]})")
-    print(json.dumps(told))
+        for arm in CHOSEN:
+            of_seeds = [one["kinds"][kind][arm] for one in told]
+            gain = "" if arm == "I-JEPA" else f"   I-JEPA {over_seeds([numbers[3:] for numbers in of_seeds])}"
+            print(f"  {arm:20} {over_seeds([numbers[:3] for numbers in of_seeds])}{gain}")
+    for arm, rates in told[0]["alarms"].items():
+        for rate in rates:
+            print(f"{arm}, asked {rate}: {over_seeds([one['alarms'][arm][rate] for one in told])}")
+    for arm, settings in told[0]["tried"].items():
+        mean = {name: round(fmean(one["tried"][arm][name] for one in told), 4) for name in settings}
+        print(f"{arm}: best {max(mean, key=lambda name: mean[name])} {mean}")
+    for one in told:
+        print(json.dumps(one))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@ KINDS, ROWS, WIDTH = 2, 3, 4
 def seen(num_columns: int, seed: int = 0, scale: Tensor | None = None) -> Seen:
     """Draw energies of windows that lie end to end: what each says of a patch is that patch's alone."""
     num = num_columns // WIDTH
-    drawn = torch.randn(num, KINDS, ROWS, WIDTH, generator=torch.Generator().manual_seed(seed)).exp()
-    return Seen(drawn if scale is None else drawn * scale, torch.arange(num) * WIDTH, num_columns)
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randn(num, KINDS, ROWS, WIDTH, generator=generator).exp()
+    size = torch.randn(num, ROWS, WIDTH, generator=generator).exp()
+    return Seen(drawn if scale is None else drawn * scale, size, torch.arange(num) * WIDTH, num_columns)
 
 
 def test_each_place_kind_and_row_is_standardised_by_its_like() -> None:
@@ -22,10 +24,10 @@ def test_each_place_kind_and_row_is_standardised_by_its_like() -> None:
     clean = seen(8000, scale=scale)
     calibration = calibrate_patches([clean])
     patches = calibration.patches(clean)
-    torch.testing.assert_close(patches.mean(dim=2), torch.zeros(KINDS, ROWS), atol=1e-4, rtol=0.0)
-    torch.testing.assert_close(patches.std(dim=2), torch.ones(KINDS, ROWS), atol=1e-3, rtol=0.0)
+    torch.testing.assert_close(patches.mean(dim=2), torch.zeros(2 * KINDS, ROWS), atol=1e-4, rtol=0.0)
+    torch.testing.assert_close(patches.std(dim=2), torch.ones(2 * KINDS, ROWS), atol=1e-3, rtol=0.0)
     by_place = patches.unflatten(2, (-1, WIDTH))
-    torch.testing.assert_close(by_place.mean(dim=2), torch.zeros(KINDS, ROWS, WIDTH), atol=1e-3, rtol=0.0)
+    torch.testing.assert_close(by_place.mean(dim=2), torch.zeros(2 * KINDS, ROWS, WIDTH), atol=1e-3, rtol=0.0)
 
 
 def test_a_moment_is_as_surprising_as_its_most_surprising_row() -> None:
@@ -37,6 +39,19 @@ def test_a_moment_is_as_surprising_as_its_most_surprising_row() -> None:
     torch.testing.assert_close(scored.score, scored.row.amax(dim=0))
     assert (int(scored.score.argmax()), int(scored.row[:, 21].argmax())) == (21, 2)
     assert (21, 22) in stretches(calibration.marked(scored.score, 0.01))
+
+
+def test_an_ordinary_energy_of_an_unusually_small_target_is_surprising_down_to_what_counts_as_one() -> None:
+    calibration = calibrate_patches([seen(400)])
+    strange = seen(40, seed=1)
+    before = calibration.patches(strange)
+    strange.size[5, 2, 1] = 1e-3
+    strange.size[7, 2, 1] = 0.0
+    after = calibration.patches(strange)
+    assert torch.equal(after[:KINDS], before[:KINDS])
+    assert bool((after[KINDS:, 2, [21, 29]] > before[KINDS:, 2, [21, 29]] + 2).all())
+    assert int(calibration.scored(strange).row[:, 21].argmax()) == 2
+    assert float((after - before)[KINDS:, 2, 29].max()) < 10
 
 
 def test_other_clean_moments_raise_as_many_alarms_as_asked() -> None:
@@ -57,10 +72,11 @@ def test_the_ends_of_a_signal_which_fewer_windows_hold_are_not_marked_more_often
         generator = torch.Generator().manual_seed(seed)
         shared = torch.randn(100, ROWS, generator=generator)[first[:, None] + torch.arange(WIDTH)].transpose(1, 2)
         alone = torch.randn(97, ROWS, WIDTH, generator=generator)
-        return Seen((own**0.5 * alone + (1 - own) ** 0.5 * shared).exp()[:, None], first, 100)
+        energy = (own**0.5 * alone + (1 - own) ** 0.5 * shared).exp()
+        return Seen(energy[:, None], torch.ones_like(energy), first, 100)
 
     calibration = calibrate_patches([overlapping(seed) for seed in range(40)])
-    assert calibration.agreement.flatten().tolist() == pytest.approx([1 - own] * ROWS, abs=0.03)
+    assert calibration.agreement.flatten().tolist() == pytest.approx([1 - own] * ROWS * 2, abs=0.03)
     scores = torch.stack([calibration.scored(overlapping(seed)).score for seed in range(100, 400)])
     marked = calibration.tails(scores.flatten()).view_as(scores) <= 0.05
     for part in (marked[:, [0, -1]], marked[:, 10:-10]):

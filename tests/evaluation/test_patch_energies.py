@@ -45,7 +45,7 @@ def drawn(num: int, seed: int = 0) -> Tensor:
 
 def test_energy_stands_at_the_place_and_kind_that_was_asked() -> None:
     x = drawn(5)
-    found = patch_energies(Copies(), x, KINDS, at_once=2)
+    found, size = patch_energies(Copies(), x, KINDS, at_once=2)
     others = torch.ones(4, dtype=torch.bool)
     others[1] = False
     by_moment = (x[:, :, :, others].mean(dim=(2, 3)) - x[:, :, 0, 1]).square().mean(dim=1)
@@ -53,6 +53,7 @@ def test_energy_stands_at_the_place_and_kind_that_was_asked() -> None:
     torch.testing.assert_close(found[:, 0, 0, 1], by_moment)
     torch.testing.assert_close(found[:, 1, 0, 1], by_row)
     assert found.shape == (5, 2, *GRID)
+    torch.testing.assert_close(size, x.square().mean(dim=1))
 
 
 def test_windows_are_put_together_by_their_mean_over_what_they_say() -> None:

@@ -1,9 +1,10 @@
 """Say at which moments of a signal a masked method is surprised, and in which rows, at a rate that the user sets.
 
-    place[k, r, c]   = (log energy - mean) / deviation       of the patch, where it stands in its window
+    place[k, r, c]   = (log energy - mean) / deviation       of the patch, where it stands in its window; and so of
+                       log (energy / size of the target)     the share of the patch that was left unexplained
     mean[k, r, j]    = mean of place over the n windows that hold column j
     patch[k, r, j]   = (mean - centre) / sqrt(agreement + (1 - agreement) / n)
-    row[r, j]        = mean over kinds of questions k of patch[k, r, j]
+    row[r, j]        = mean of patch[k, r, j] over kinds of questions k, of energies and of shares
     score[j]         = max over rows of row[r, j]
     marked[j]        = (1 + clean moments that scored as much) / (1 + clean moments) <= rate
 
@@ -28,6 +29,9 @@ from jepakit.evaluation.patch_energies import along
 from jepakit.evaluation.tails import limit, require_rate, tail
 from jepakit.types import UserError
 
+_NOTHING = 1e-3
+"""Targets have a size of about 1; of one that is smaller than this there is no share to speak of."""
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -35,13 +39,23 @@ class Seen:
 
     Args:
         energy: Of each window's patches for each kind of question; NaN where nothing was asked or measured.
+        size: Of their targets: what an answer of nothing would cost.
         first: The signal's column in which each window begins.
         num_columns: Of the signal.
     """
 
     energy: Float[Tensor, "w kinds gh gw"]
+    size: Float[Tensor, "w gh gw"]
     first: Int[Tensor, " w"]
     num_columns: int
+
+    def logs(self) -> Float[Tensor, "w k gh gw"]:
+        """Return what is calibrated: logarithms of all kinds' energies, then of their shares of the targets' size.
+
+        Energies are above 0 and skewed; one of 0 is as low as numbers go, not infinitely so.
+        """
+        energy = self.energy.clamp_min(1e-12).log()
+        return torch.cat((energy, energy - self.size[:, None].clamp_min(_NOTHING).log()), dim=1)
 
 
 @dataclass(frozen=True)
@@ -59,31 +73,31 @@ class Scored:
 
 @dataclass(frozen=True)
 class PatchCalibration:
-    """Hold what energies of clean signals are like.
+    """Hold what energies of clean signals, and their shares of the targets' size, are like (k: `Seen.logs`).
 
     Args:
-        mean: Mean log energy by kind of question and place in a window; NaN where the kind does not ask.
+        mean: Mean logarithm by place in a window; NaN where nothing was asked.
         std: Its deviation.
-        centre: Mean by kind and row of what windows say together of a patch.
+        centre: Mean by row of what windows say together of a patch.
         agreement: Correlation of what two windows say of the same patch, in [0, 1].
         ordinary: Scores of clean moments, ascending.
     """
 
-    mean: Float[Tensor, "kinds gh gw"]
-    std: Float[Tensor, "kinds gh gw"]
-    centre: Float[Tensor, "kinds gh"]
-    agreement: Float[Tensor, "kinds gh"]
+    mean: Float[Tensor, "k gh gw"]
+    std: Float[Tensor, "k gh gw"]
+    centre: Float[Tensor, "k gh"]
+    agreement: Float[Tensor, "k gh"]
     ordinary: Float[Tensor, " n"]
 
-    def patches(self, seen: Seen) -> Float[Tensor, "kinds gh columns"]:
-        """Return how many deviations each patch of a signal is above clean ones, for each kind of question."""
+    def patches(self, seen: Seen) -> Float[Tensor, "k gh columns"]:
+        """Return how many deviations each patch of a signal is above clean ones, by energy and by share."""
         together, count = self.together(seen)
         agreement = self.agreement[..., None]
         return (together - self.centre[..., None]) / (agreement + (1.0 - agreement) / count).sqrt()
 
-    def together(self, seen: Seen) -> tuple[Float[Tensor, "kinds gh columns"], Float[Tensor, "kinds gh columns"]]:
+    def together(self, seen: Seen) -> tuple[Float[Tensor, "k gh columns"], Float[Tensor, "k gh columns"]]:
         """Return what windows say of each patch compared with its like, in the mean, and how many say it."""
-        return along((_log(seen.energy) - self.mean) / self.std, seen.first, seen.num_columns)
+        return along((seen.logs() - self.mean) / self.std, seen.first, seen.num_columns)
 
     def scored(self, seen: Seen) -> Scored:
         """Return how surprising each moment is."""
@@ -118,23 +132,21 @@ def calibrate_patches(clean: Sequence[Seen]) -> PatchCalibration:
     Raises:
         UserError: There are fewer than two windows or moments, or energies are no finite numbers.
     """
-    energy = _log(torch.cat([seen.energy for seen in clean]))
-    mean, std = _spread(energy, 0)
+    logs = torch.cat([seen.logs() for seen in clean])
+    mean, std = _spread(logs, 0)
     nothing = torch.zeros(mean.shape[:2])
     places = PatchCalibration(mean, std, nothing, nothing, torch.zeros(0))
     parts = [places.together(seen) for seen in clean]
     together, count = (torch.cat([part[i] for part in parts], dim=2) for i in (0, 1))
     centre, spread = _spread(together, 2)
-    if len(energy) < 2 or not bool(spread.isfinite().all()):
+    if len(logs) < 2 or not bool(spread.isfinite().all()):
         raise UserError("Calibration needs at least two windows in which something was measured in every channel.")
     whole = PatchCalibration(mean, std, centre, _agreement(spread, count), torch.zeros(0))
     scores = torch.cat([whole.scored(seen).score for seen in clean])
     return replace(whole, ordinary=scores[scores.isfinite()].sort().values)
 
 
-def _agreement(
-    spread: Float[Tensor, "kinds gh"], count: Float[Tensor, "kinds gh columns"]
-) -> Float[Tensor, "kinds gh"]:
+def _agreement(spread: Float[Tensor, "k gh"], count: Float[Tensor, "k gh columns"]) -> Float[Tensor, "k gh"]:
     """Return the correlation under which means over so many statements of deviation 1 deviate as they do.
 
     The variance of a mean over n is agreement + (1 - agreement) / n; where every n is 1 nothing tells it, or needs it.
@@ -148,11 +160,6 @@ def stretches(marked: Bool[Tensor, " columns"]) -> list[tuple[int, int]]:
     edges = torch.diff(marked.int(), prepend=torch.zeros(1, dtype=torch.int), append=torch.zeros(1, dtype=torch.int))
     begins, ends = ((edges == sign).nonzero().flatten().tolist() for sign in (1, -1))
     return list(zip(begins, ends, strict=True))
-
-
-def _log(energy: Tensor) -> Tensor:
-    """Return the logarithm: energies are above 0 and skewed; one of 0 is as low as numbers go, not infinitely so."""
-    return energy.clamp_min(1e-12).log()
 
 
 def _spread(values: Tensor, dim: int) -> tuple[Tensor, Tensor]:

@@ -1,12 +1,14 @@
 """Measure how badly each patch of an input was predicted, by several kinds of questions; an input is any picture.
 
     energy[b, k, r, c] = distance(z_hat, z) of the patch in row r and column c, where kind k of `masking.covering` asks
+    size[b, r, c]      = distance(0, z), what an answer of nothing would cost
 
 The distance is that of the method's own objective. `along` puts windows that slide along a longer signal together
 again: what a patch of it is, several of its windows have told.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -56,8 +58,8 @@ def grid_of_patches(method: Any) -> Grid:
 @torch.no_grad()
 def patch_energies(
     method: Any, x: Float[Tensor, "b c h w"], kinds: Sequence[Kind], at_once: int = AT_ONCE
-) -> Float[Tensor, "b kinds gh gw"]:
-    """Return the energy of every patch for each kind of question, on the CPU.
+) -> tuple[Float[Tensor, "b kinds gh gw"], Float[Tensor, "b gh gw"]]:
+    """Return the energy of every patch for each kind of question, and the size of its target, on the CPU.
 
     Args:
         method: A masked method in eval mode.
@@ -70,19 +72,26 @@ def patch_energies(
     """
     grid = grid_of_patches(method)
     asked = [covering(kind, grid) for kind in kinds]
-    return torch.cat([_energies(method, part, asked).cpu() for part in x.split(at_once)]).unflatten(2, grid)
+    parts = [_energies(method, part, asked) for part in x.split(at_once)]
+    energy, size = (torch.cat([part[i].cpu() for part in parts]) for i in (0, 1))
+    return energy.unflatten(2, grid), size.unflatten(1, grid)
 
 
-def _energies(method: Any, x: Tensor, asked: Sequence[Sequence[Hidden]]) -> Float[Tensor, "b kinds n"]:
+def _energies(
+    method: Any, x: Tensor, asked: Sequence[Sequence[Hidden]]
+) -> tuple[Float[Tensor, "b kinds n"], Float[Tensor, "b n"]]:
     tokens = method.target(x)
     found = torch.full((len(x), len(asked), tokens.shape[1]), torch.nan, device=x.device)
+    size = found[:, 0].clone()
     for kind, questions in enumerate(asked):
         for hidden in questions:
             context, target = (idx.to(x.device) for idx in (hidden.context_idx, hidden.target_idx))
             everyone = Hidden(context.expand(len(x), -1), target.expand(len(x), -1, -1))
-            energy = method.objective.energy(method.answers(x, everyone, tokens))
-            found[:, kind, target.flatten()] = energy.view(len(x), -1).float()
-    return found
+            answers = method.answers(x, everyone, tokens)
+            nothing = replace(answers, z_hat=torch.zeros_like(answers.z_hat))
+            found[:, kind, target.flatten()] = method.objective.energy(answers).view(len(x), -1).float()
+            size[:, target.flatten()] = method.objective.energy(nothing).view(len(x), -1).float()  # of all kinds alike
+    return found, size
 
 
 def along(

@@ -75,11 +75,11 @@ class Watcher:
     def all(self, signals: Sequence[Float[Tensor, "c _"]]) -> list[Seen]:
         """Return what windows over each of several signals tell, all measured together."""
         parts = [windows_over(self.method, signal, self.length) for signal in signals]
-        energy = patch_energies(self.method, torch.cat([part.x for part in parts]), self.kinds)
-        by_signal = energy.split([len(part.x) for part in parts])
+        found = patch_energies(self.method, torch.cat([part.x for part in parts]), self.kinds)
+        energies, sizes = (of_all.split([len(part.x) for part in parts]) for of_all in found)
         return [
-            Seen(torch.where(part.told[:, None], of_one, torch.nan), part.first, part.num_columns)
-            for part, of_one in zip(parts, by_signal, strict=True)
+            Seen(torch.where(part.told[:, None], energy, torch.nan), size, part.first, part.num_columns)
+            for part, energy, size in zip(parts, energies, sizes, strict=True)
         ]
 
 
