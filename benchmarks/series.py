@@ -6,8 +6,7 @@
 
 DATA holds etth1.csv. Protocol of DLinear: 8,640 hours to learn from, 2,880 for choices, 2,880 to be tested on, windows
 of 336 hours, channels standardised by the first part, every hour forecast. Encoders see patches of 24 hours of one
-channel through a linear stem (on the development part a head forecasts better from it than from the cosines of the
-recipes); `series-band` is `series-ijepa` whose masks hide stretches of time in all channels. All arms of a seed are
+channel; `series-band` is `series-ijepa` whose masks hide stretches of time in all channels. All arms of a seed are
 scored on the same windows. `--hours` also tells the quarter of the day in which a window ends, from pooled embeddings,
 on windows with gaps, without channels and under noise. A rerun computes what is missing.
 """
@@ -47,7 +46,7 @@ def recipe_for(name: str, data: Path, seed: int, num_steps: int) -> SignalRecipe
     recipe: Any = find_recipe("series-ijepa" if name == "series-band" else name)()
     method = replace(
         recipe.method,
-        encoder=replace(recipe.method.encoder, image_size=(1, LENGTH), patch_size=(1, PATCH), stem="linear"),
+        encoder=replace(recipe.method.encoder, image_size=(1, LENGTH), patch_size=(1, PATCH)),
         preprocess=replace(recipe.method.preprocess, length=LENGTH),
     )
     method = replace(method, mask=BAND) if name == "series-band" else method

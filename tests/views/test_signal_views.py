@@ -40,6 +40,32 @@ def test_what_is_shifted_in_was_not_measured() -> None:
     torch.testing.assert_close(moved, expected, equal_nan=True)
 
 
+def test_half_of_the_views_have_one_gap_and_half_lack_whole_channels_and_the_whole_view_stands_beside() -> None:
+    preprocess = SeriesPreprocess(signal_channels=5, length=100, normalise="given")
+    x, ids = torch.randn(400, 5, 100), torch.arange(400)
+    gap = SignalViews(preprocess=preprocess, gap=0.7)(x, ids, 0)
+    assert gap.whole is not None and torch.equal(gap.whole, preprocess(x))
+    lost = gap.image[:, 1] == 0
+    assert torch.equal(lost, lost[:, :1].expand_as(lost))
+    width = lost[:, 0].sum(dim=1)
+    assert 0.4 < float((width > 0).float().mean()) < 0.6
+    assert 60 <= int(width.max()) <= 70 and len(width.unique()) > 20
+    assert bool((lost[:, 0].long().diff(dim=1).abs().sum(dim=1) <= 2).all())
+    assert torch.equal(gap.image[:, 0], torch.where(lost, 0.0, x))
+    lost = SignalViews(preprocess=preprocess, channel_drop=1.0)(x, ids, 0).image[:, 1] == 0
+    assert torch.equal(lost.any(dim=2), lost.all(dim=2))
+    number = lost.all(dim=2).sum(dim=1)
+    assert 0.3 < float((number > 0).float().mean()) < 0.55 and int(number.max()) == 4
+    assert SignalViews(preprocess=preprocess)(x, ids, 0).whole is None
+
+
+def test_what_is_lost_depends_on_sample_and_step_alone() -> None:
+    views, x = SignalViews(preprocess=PREPROCESS, gap=0.7, channel_drop=0.8), signals()
+    whole = views(x, IDS, 5)
+    assert torch.equal(whole.image[2:4], views(x[2:4], IDS[2:4], 5).image)
+    assert not torch.equal(whole.image, views(x, IDS, 6).image)
+
+
 def test_parameters_say_what_was_done() -> None:
     views, x = SignalViews(preprocess=PREPROCESS, gain=4.0), signals()
     params = views.draw(IDS, 0, 0)
@@ -62,7 +88,15 @@ def test_noise_is_a_share_of_each_channel_s_own_deviation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("shift_fraction", 1.5), ("shift_fraction", -0.1), ("gain", 0.5), ("noise", -1.0)]
+    ("setting", "value"),
+    [
+        ("shift_fraction", 1.5),
+        ("shift_fraction", -0.1),
+        ("gain", 0.5),
+        ("noise", -1.0),
+        ("gap", 1.5),
+        ("channel_drop", -0.5),
+    ],
 )
 def test_settings_out_of_range_are_refused(setting: str, value: float) -> None:
     with pytest.raises(UserError, match=f"SignalViews: {setting}"):

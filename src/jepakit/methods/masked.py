@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -11,8 +12,8 @@ from jepakit.jepa import HideThenEncode, Objective
 from jepakit.masking import AnyMask
 from jepakit.methods.agree import settle, square_size
 from jepakit.nn import MaskedPredictor, Target, ViT, ViTConfig
-from jepakit.types import Hidden, Samples
-from jepakit.views import AnyPreprocess, AnyViews, Augment, TablePreprocess
+from jepakit.types import Hidden, Prediction, Samples
+from jepakit.views import AnyPreprocess, AnyViews, Augment, SeriesPreprocess, TablePreprocess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,19 +93,30 @@ class MaskedMethod(HideThenEncode):
         """Return one augmented view of each sample."""
         return self.augment(batch.content, batch.id, step).image.to(self.dtype)
 
-    def encode(self, x: Float[Tensor, "b c h w"], *, tokens: bool = False) -> Tensor:
-        """Return what `JEPA.encode` does; a row of a table is pooled without the features that are missing.
+    def predict(self, batch: Samples, step: int) -> Prediction:
+        """Ask about one view of each sample; what views lose is lost to the encoder, and not to the targets."""
+        view = self.augment(batch.content, batch.id, step)
+        whole = view.image if view.whole is None else view.whole
+        tokens = self.target(whole.to(self.dtype))
+        return self.answers(view.image.to(self.dtype), self.hide(batch.id, step), tokens, step)
 
-        In training the encoder sees subsets of the features, and perhaps never one that is missing.
+    def encode(self, x: Float[Tensor, "b c h w"], *, tokens: bool = False) -> Tensor:
+        """Return what `JEPA.encode` does; rows and windows are pooled without what was not measured.
+
+        In training the encoder sees subsets of the patches: what is missing is to it like what is hidden. Windows of
+        which nothing was measured, and images, are pooled as they are.
         """
-        present = self.preprocess.present(x) if isinstance(self.preprocess, TablePreprocess) and not tokens else None
-        if present is None or bool(present.all()):
+        if tokens or not isinstance(self.preprocess, TablePreprocess | SeriesPreprocess):
             return super().encode(x, tokens=tokens)
+        measured = F.max_pool2d(x[:, 1:2].float(), self.config.encoder.patch_size).flatten(1) > 0
+        measured |= ~measured.any(dim=1, keepdim=True)
+        if bool(measured.all()):
+            return super().encode(x)
         z = torch.zeros(len(x), self.config.encoder.dim, dtype=x.dtype, device=x.device)
-        num_present = present.sum(dim=1)
-        for num in num_present.unique().tolist():  # rows of which as many features are there fit into one batch
-            rows = num_present == num
-            places = present[rows].nonzero()[:, 1].view(-1, num)
+        num_measured = measured.sum(dim=1)
+        for num in num_measured.unique().tolist():  # samples of which as many patches are there fit into one batch
+            rows = num_measured == num
+            places = measured[rows].nonzero()[:, 1].view(-1, num)
             z[rows] = self.encoder(x[rows], places).mean(dim=1).to(z.dtype)
         return z
 

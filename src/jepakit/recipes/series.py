@@ -1,7 +1,7 @@
 """Recipes for time series: a window is laid out as channels by moments, and a small transformer reads its patches.
 
 `--data.train` names the record; sizes follow it. All share encoder, mask and number of windows seen, and differ in
-what is to be predicted.
+what is to be predicted. Half of the views have a gap, and half lack channels.
 """
 
 from typing import Any
@@ -17,12 +17,12 @@ from jepakit.views import SeriesPreprocess, SignalViews
 _LENGTH, _PATCH = 192, 12
 _PREPROCESS = SeriesPreprocess(signal_channels=1, length=_LENGTH)
 _VIT = ViTConfig(
-    image_size=(1, _LENGTH), patch_size=(1, _PATCH), dim=96, depth=2, num_heads=4, in_channels=2, stem="cosine"
+    image_size=(1, _LENGTH), patch_size=(1, _PATCH), dim=96, depth=2, num_heads=4, in_channels=2, stem="linear"
 )
 _SHARED: dict[str, Any] = {
     "encoder": _VIT,
     "mask": RandomMask(grid=_VIT.grid, target_fraction=0.5),
-    "augment": SignalViews(preprocess=_PREPROCESS),
+    "augment": SignalViews(preprocess=_PREPROCESS, gap=0.7, channel_drop=0.8),
     "preprocess": _PREPROCESS,
     "predictor_dim": 64,
     "predictor_depth": 1,

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from jepakit.random import Stream
 from jepakit.views.severity import level_of
-from jepakit.views.signal_views import deviation
+from jepakit.views.signal_views import deviation, with_gap
+from jepakit.views.table import with_missing
 
 SERIES_SEVERITIES: dict[str, tuple[float, ...]] = {
     "noise": (0.1, 0.25, 0.5, 1.0, 2.0),  # standard deviation as a multiple of each channel's own
@@ -47,11 +48,9 @@ def corrupt_series(
         drawn = Stream(seed, "corrupt/signal-noise").normal(0, ids, signal[0].numel())
         return signal + drawn.view_as(signal) * (level * deviation(signal))
     if kind == "gap":
-        return with_gap(signal, level, ids, seed, torch.nan)
-    order = Stream(seed, "corrupt/channels").bits(0, ids, signal.shape[1]).argsort(dim=1, stable=True)
-    num_gone = min(round(level * signal.shape[1]), signal.shape[1] - 1)
-    gone = torch.zeros_like(order, dtype=torch.bool).scatter(1, order[:, :num_gone], True)
-    return torch.where(gone[..., None], torch.nan, signal)
+        return _gapped(signal, level, ids, seed, torch.nan)
+    share = torch.full((len(signal), 1), level, device=signal.device)
+    return with_missing(signal, share, ids, 0, Stream(seed, "corrupt/channels"))
 
 
 @torch.no_grad()
@@ -76,20 +75,14 @@ def corrupt_sounds(
         drawn = Stream(seed, "corrupt/signal-noise").normal(0, ids, signal[0].numel())
         return signal.nan_to_num(0.0) + drawn.view_as(signal) * (power * 10.0 ** (-level / 10.0)).sqrt()
     if kind == "gap":
-        return with_gap(signal, level, ids, seed, 0.0)
+        return _gapped(signal, level, ids, seed, 0.0)
     spectrum = torch.fft.rfft(signal.nan_to_num(0.0))
     share = torch.linspace(0.0, 1.0, spectrum.shape[-1], device=signal.device)
     return torch.fft.irfft(spectrum * (share <= level), n=signal.shape[-1])
 
 
-def with_gap(
+def _gapped(
     signal: Float[Tensor, "b c t"], fraction: float, ids: Int[Tensor, " b"], seed: int, value: float
 ) -> Float[Tensor, "b c t"]:
-    """Return signals with one stretch of this fraction of the moments, somewhere, set to a value in all channels."""
-    length = signal.shape[-1]
-    width = max(round(fraction * length), 1)
-    u = Stream(seed, "corrupt/gap").uniform(0, ids, 1)
-    start = torch.floor(u * (length - width + 1))
-    moment = torch.arange(length, device=signal.device)
-    hidden = (moment >= start) & (moment < start + width)
-    return torch.where(hidden[:, None], value, signal)
+    share = torch.full((len(signal), 1), max(fraction, 1.0 / signal.shape[-1]), device=signal.device)
+    return with_gap(signal, share, Stream(seed, "corrupt/gap").uniform(0, ids, 1), value)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from jepakit.random import Stream
@@ -102,10 +102,6 @@ class TablePreprocess:
         given = (tuple(map(float, self.num_categories)), self.center, self.scale)
         return [constants(values, device) for values in given]
 
-    def present(self, x: Float[Tensor, "b p h 1"]) -> Bool[Tensor, "b h"]:
-        """Return which tokens of rows that are laid out hold something: [REG], and what was measured."""
-        return x[:, 1, :, 0] > 0
-
     def to_source(self, x: Float[Tensor, "b p h 1"]) -> Float[Tensor, "b c 1"]:
         """Return laid out rows as what views are made of, NaN where nothing was measured."""
         x = x[:, :, int(self.reg) :, 0]
@@ -185,9 +181,9 @@ def with_noise(
 
 
 def with_missing(
-    signal: Float[Tensor, "b c 1"], share: Float[Tensor, "b 1"], ids: Int[Tensor, " b"], step: int, stream: Stream
-) -> Float[Tensor, "b c 1"]:
-    """Return rows of which a share of the features is missing, completely at random; one always stays."""
+    signal: Float[Tensor, "b c t"], share: Float[Tensor, "b 1"], ids: Int[Tensor, " b"], step: int, stream: Stream
+) -> Float[Tensor, "b c t"]:
+    """Return rows, or signals, of which a share of the features is missing, all at random; one always stays."""
     num = signal.shape[1]
     rank = stream.bits(step, ids, num).argsort(dim=1, stable=True).argsort(dim=1, stable=True)
     gone = rank < (share * num).round().clamp(max=num - 1)

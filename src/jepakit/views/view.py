@@ -39,10 +39,12 @@ class View:
     Args:
         image: Normalised images, or what signals are laid out as.
         params: One row a sample, zero where nothing was done; named by the `params` of the views' rules.
+        whole: The same views before anything was lost, where rules lose something: what targets are made of.
     """
 
     image: Float[Tensor, "b c h w"]
     params: Float[Tensor, "b p"]
+    whole: Float[Tensor, "b c h w"] | None = None
 
 
 def rotate(y: Tensor, x: Tensor, half_turns: Tensor) -> tuple[Tensor, Tensor]:
