@@ -379,3 +379,14 @@ def test_anomalies_are_scored_beside_floors_by_the_same_number_of_settings(
         assert gain == pytest.approx(table["I-JEPA"][0] - table["persistence"][0], abs=2e-3)
     assert told["kinds"]["spike"]["persistence"][0] > 0.9  # of four deviations in a smooth record
     assert {arm: len(rates) for arm, rates in told["alarms"].items()} == {"I-JEPA": 4, "values": 4}
+
+
+def test_clips_are_decoded_beside_plain_forms_that_show_the_same() -> None:
+    pytest.importorskip("av", reason="jepakit[video] not installed")
+    benchmark = script("benchmarks/video_decoding.py")
+    words = "--seconds 2 --fps 10 --clips 1 --rounds 1 --files 2 --sizes 320x240"
+    told = benchmark.report(benchmark.arguments(words.split()))
+    assert set(told) == {"h264 320x240", "mpeg4 320x240"}
+    for figures in told.values():
+        assert all(figures[name] > 0 for name in benchmark.READERS)
+        assert set(figures["opening, s"]) == {"without", "with"}

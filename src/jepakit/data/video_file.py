@@ -212,6 +212,7 @@ class Shrink:
         form = {"width": picture.width, "height": picture.height, "format": picture.format}
         source = graph.add_buffer(**form, time_base=self.base)
         cut = graph.add("crop", f"{max(1, int(side / self.aspect))}:{max(1, int(side))}")
-        scale = graph.add("scale", f"{self.size}:{self.size}:flags=bicubic")
+        # without the second flag every two pixels side by side would share a colour
+        scale = graph.add("scale", f"{self.size}:{self.size}:flags=bicubic+full_chroma_int")
         graph.link_nodes(source, cut, scale, graph.add("format", self.format), graph.add("buffersink")).configure()
         return graph
