@@ -141,15 +141,28 @@ def test_a_row_s_embedding_leaves_out_what_is_missing() -> None:
     rows[0, 3:7], rows[2, 0], rows[3, 29] = torch.nan, torch.nan, torch.nan
     x = method.preprocess(rows)
     z = method.encode(x)
+    usual = method.encoder(method.preprocess(torch.zeros(1, 30, 1)))[0]
+    torch.testing.assert_close(z[1], method.encoder(x)[1].mean(dim=0), rtol=1e-4, atol=1e-5)
     for row, kept in (
         (0, [0, 1, 2, 3, *range(8, 31)]),
         (1, list(range(31))),
         (2, [0, *range(2, 31)]),
         (3, list(range(30))),
     ):
-        alone = method.encoder(x[row, None], torch.tensor([kept])).mean(dim=1)[0]
-        torch.testing.assert_close(z[row], alone, rtol=1e-4, atol=1e-5)
+        unusual = method.encoder(x[row, None], torch.tensor([kept]))[0] - usual[kept]
+        torch.testing.assert_close(z[row], unusual.mean(dim=0) + usual.mean(dim=0), rtol=1e-4, atol=1e-5)
     assert method.encode(x, tokens=True).shape == (4, 31, 64)
+
+
+@torch.no_grad()
+def test_an_embedding_hardly_moves_with_which_usual_features_are_missing() -> None:
+    method = find_recipe("table-ijepa")().method.build(seed=0, num_steps=1).eval()
+    rows = 0.1 * torch.randn(64, 30, 1)
+    lacking = torch.where(torch.rand(64, 30, 1) < 0.5, torch.nan, rows)
+    whole, z = method.encode(method.preprocess(rows)), method.encode(method.preprocess(lacking))
+    x = method.preprocess(lacking)
+    plain = torch.stack([method.encoder(r[None], (r[1, :, 0] > 0).nonzero().view(1, -1))[0].mean(dim=0) for r in x])
+    assert float((z - whole).norm(dim=1).mean()) < 0.5 * float((plain - whole).norm(dim=1).mean())
 
 
 def test_trees_take_the_place_of_every_probe_and_meet_the_same_draws(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -103,8 +102,9 @@ class MaskedMethod(HideThenEncode):
     def encode(self, x: Float[Tensor, "b c h w"], *, tokens: bool = False) -> Tensor:
         """Return what `JEPA.encode` does; rows and windows are pooled without what was not measured.
 
-        In training the encoder sees subsets of the patches: what is missing is to it like what is hidden. Windows of
-        which nothing was measured, and images, are pooled as they are.
+        In training the encoder sees subsets of the patches: what is missing is to it like what is hidden. The tokens of
+        a row count by how they differ from those of a usual row at their places: a plain mean would move with which
+        are there. Windows of which nothing was measured, and images, are pooled as they are.
         """
         if tokens or not isinstance(self.preprocess, TablePreprocess | SeriesPreprocess):
             return super().encode(x, tokens=tokens)
@@ -112,12 +112,16 @@ class MaskedMethod(HideThenEncode):
         measured |= ~measured.any(dim=1, keepdim=True)
         if bool(measured.all()):
             return super().encode(x)
-        z = torch.zeros(len(x), self.config.encoder.dim, dtype=x.dtype, device=x.device)
+        usual = x.new_zeros(measured.shape[1], self.config.encoder.dim)
+        if isinstance(self.preprocess, TablePreprocess):
+            usual = self.encoder(self.preprocess.usual.to(x))[0]
+        z = x.new_zeros(len(x), self.config.encoder.dim)
         num_measured = measured.sum(dim=1)
         for num in num_measured.unique().tolist():  # samples of which as many patches are there fit into one batch
             rows = num_measured == num
             places = measured[rows].nonzero()[:, 1].view(-1, num)
-            z[rows] = self.encoder(x[rows], places).mean(dim=1).to(z.dtype)
+            unusual = self.encoder(x[rows], places) - usual[places]
+            z[rows] = (unusual.mean(dim=1) + usual.mean(dim=0)).to(z.dtype)
         return z
 
     def hide(self, ids: Int[Tensor, " b"], step: int) -> Hidden:

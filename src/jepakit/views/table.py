@@ -102,6 +102,13 @@ class TablePreprocess:
         given = (tuple(map(float, self.num_categories)), self.center, self.scale)
         return [constants(values, device) for values in given]
 
+    @property
+    def usual(self) -> Float[Tensor, "1 p h 1"]:
+        """Return a row laid out in which all is measured and usual: numbers at their center, no category."""
+        row = torch.zeros(1, self.channels, *self.shape)
+        row[:, 1] = 1.0
+        return row
+
     def to_source(self, x: Float[Tensor, "b p h 1"]) -> Float[Tensor, "b c 1"]:
         """Return laid out rows as what views are made of, NaN where nothing was measured."""
         x = x[:, :, int(self.reg) :, 0]
