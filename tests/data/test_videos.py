@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,24 @@ def test_a_damaged_middle_spoils_the_clips_that_need_it_and_no_others(tmp_path: 
         assert torch.equal(video.pictures(times, 16, 3), expected)
     with pytest.raises(Unreadable, match="a.mp4"):
         video.pictures([i / 10 for i in range(60)], 16, 3)
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv", "ts", "avi"])
+def test_whatever_is_damaged_is_read_or_named(tmp_path: Path, container: str) -> None:
+    whole = write_video(tmp_path / f"whole.{container}", PICTURES, **SORTED).read_bytes()
+    draw = random.Random(0)
+    for number in range(24):
+        data = bytearray(whole)
+        for _ in range(draw.choice((1, 10, 100))):
+            data[draw.randrange(len(data))] = draw.randrange(256)
+        end = draw.choice((len(data), draw.randrange(len(data))))
+        (tmp_path / f"{number:02}.{container}").write_bytes(data[:end])
+    source = folder(tmp_path)
+    clips, ids, skipped = read_all(VideoDecoder(source, FORM), 0)
+    assert len(ids) + len(skipped) == 25
+    assert 0 < len(skipped) < 25
+    assert clips.shape[1:] == (4, 3, 16, 16)
+    assert numbers_of(clips[-1]) == [13, 14, 15, 16]  # the whole one, the last by name
 
 
 def test_where_a_clip_begins_is_a_function_of_seed_step_and_id(tmp_path: Path) -> None:

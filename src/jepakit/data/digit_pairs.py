@@ -31,6 +31,9 @@ PARTS = ("seen", "unseen speed", "unseen pair")
 _TINY = 8
 """Side of a scanned digit in pixels."""
 
+_AT_ONCE = 16
+"""Clips that are drawn together: of more the parts do not fit into a processor's cache."""
+
 _HELD_OUT = 5
 """Pairs of which the sum is a multiple of it are held out: 11 of 55, each digit in as many of them as any other."""
 
@@ -82,6 +85,9 @@ class DigitPairs:
 
     def frames(self, ids: Int[Tensor, " b"], num_frames: int) -> UInt8[Tensor, "b t 1 h w"]:
         """Return the first frames of clips."""
+        return torch.cat([self._frames(some, num_frames) for some in ids.split(_AT_ONCE)])
+
+    def _frames(self, ids: Int[Tensor, " b"], num_frames: int) -> UInt8[Tensor, "b t 1 h w"]:
         ink, cover = self._sprites
         which = self._drawn(ids)[1]
         x, y = (self._moved(ids, num_frames)[0] - self.scale).unbind(dim=-1)

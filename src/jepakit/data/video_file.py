@@ -29,7 +29,7 @@ from torch import Tensor
 
 from jepakit.data.clips import LATE_S
 from jepakit.data.source import Unreadable
-from jepakit.data.video_index import VideoFacts, by_order, opened, stamp_of
+from jepakit.data.video_index import VideoFacts, by_order, demuxed, opened, stamp_of
 
 _SKIPPING = ("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4")
 """Decoders that skip just the picture they are told to skip; others look at this once for several."""
@@ -85,7 +85,7 @@ class VideoFile:
                 container.seek(0)
             else:
                 container.seek(place, stream=stream)
-            packets = _from_key(container.demux(stream), key, wanted[-1])
+            packets = _from_key(demuxed(container, stream, self.name), key, wanted[-1])
             if packets:
                 return packets
         raise Unreadable(self.name, "cannot be decoded: a key frame that was there is gone")
@@ -108,11 +108,11 @@ class VideoFile:
         yield from [shrink(last)] * (len(wanted) - given)
 
 
-def _from_key(demuxed: Iterator[Any], key: int, last: int) -> list[Any]:
+def _from_key(stored: Iterator[Any], key: int, last: int) -> list[Any]:
     """Return the packets from a key frame on of all that is shown up to a stamp; none where the key frame is passed."""
     packets: list[Any] = []
     late = 0
-    for packet in demuxed:
+    for packet in stored:
         stamp = stamp_of(packet)
         if stamp is None:
             continue
@@ -148,6 +148,8 @@ def decoded(stream: Any, packets: list[Any], wanted: list[int]) -> Iterator[tupl
     context, sort = stream.codec_context, by_order(stream)
     can_skip = context.name in _SKIPPING
     stamps = sorted(stamp_of(packet) for packet in packets if not packet.is_discard)
+    if not stamps:
+        return
     shown = set(stamps) if sort else {stamps[max(0, bisect_right(stamps, stamp) - 1)] for stamp in wanted}
     in_order = iter(stamps)
     for group in _groups(packets, shown):

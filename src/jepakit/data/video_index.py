@@ -27,6 +27,8 @@ _VERSION = 1
 _FORMATS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf"
 """Names of FFmpeg's readers that are tried, whatever a file is called: some of its others open further files."""
 _ATTACHED_PICTURE = 1024
+_LONGEST_S = 3600.0
+"""Seconds for which a picture is shown at most, in the mean over a video whose times are believed."""
 _MANY = 1000
 """Videos from which a look through them takes long enough to be told."""
 
@@ -80,7 +82,7 @@ def look(open_file: Callable[[], io.BufferedIOBase], name: str) -> VideoFacts:
 def _seen(container: Any, stream: Any, name: str) -> VideoFacts:
     """Read the packets of an open video and decode its first picture. Raises `Unreadable`."""
     stamps, keys, picture = [], [], None
-    for packet in container.demux(stream):
+    for packet in demuxed(container, stream, name):
         if picture is None:
             picture = next(iter(packet.decode()), None)
         stamp = stamp_of(packet)
@@ -95,6 +97,8 @@ def _seen(container: Any, stream: Any, name: str) -> VideoFacts:
     if not stamps or not keys:
         raise Unreadable(name, "its pictures have no times")
     base = Fraction(stream.time_base)
+    if (max(stamps) - min(stamps)) * base > _LONGEST_S * len(stamps):
+        raise Unreadable(name, "its pictures have times that cannot be")
     return VideoFacts(
         base=(base.numerator, base.denominator),
         first=min(stamps),
@@ -120,14 +124,29 @@ def opened(file: io.BufferedIOBase, name: str) -> Iterator[tuple[Any, Any]]:
             if not file.seek(0, os.SEEK_END):
                 raise Unreadable(name, "the file is empty")
             file.seek(0)
-            with av.open(file, container_options={"format_whitelist": _FORMATS}) as container:
+            options = {"format_whitelist": _FORMATS}
+            with av.open(file, container_options=options, metadata_errors="replace") as container:
                 streams = [s for s in container.streams.video if not int(s.disposition) & _ATTACHED_PICTURE]
                 if not streams:
                     raise Unreadable(name, "it holds sound alone" if container.streams.audio else "it holds no video")
+                if streams[0].codec_context is None or not streams[0].time_base:
+                    raise Unreadable(name, "its pictures are of no known kind")
                 streams[0].codec_context.thread_count = 1  # as many processes decode beside this one as there are CPUs
                 yield container, streams[0]
     except (av.error.FFmpegError, OSError) as error:
         raise Unreadable(name, f"cannot be decoded: {error.strerror}") from error
+
+
+def demuxed(container: Any, stream: Any, name: str) -> Iterator[Any]:
+    """Give the packets of a stream, from where the container stands.
+
+    Raises:
+        Unreadable: Another stream begins within the file, at which PyAV stops.
+    """
+    try:
+        yield from container.demux(stream)
+    except IndexError as error:
+        raise Unreadable(name, "cannot be decoded: a stream begins within it") from error
 
 
 def by_order(stream: Any) -> bool:
