@@ -60,7 +60,7 @@ OVER: dict[str, Callable[[Tensor], Tensor]] = {
 CHOSEN = {
     "I-JEPA": "row, highest",
     "values": "row, mean",
-    "random init": "moment, mean",
+    "random init": "row, mean",
     "rolling z-score": "past 24, highest",
     "persistence": "over 1, highest",
     "seasonal difference": "over 24, highest",

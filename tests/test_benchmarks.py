@@ -390,3 +390,37 @@ def test_clips_are_decoded_beside_plain_forms_that_show_the_same() -> None:
     for figures in told.values():
         assert all(figures[name] > 0 for name in benchmark.READERS)
         assert set(figures["opening, s"]) == {"without", "with"}
+
+
+def test_anomalies_in_sounds_are_put_where_they_say_and_scored_beside_floors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("soundfile", reason="jepakit[audio] not installed")
+    benchmark = script("benchmarks/sound_anomalies.py")
+
+    def untrained(recipe: Any, *_: object) -> Any:
+        method = recipe.method.build(seed=0, num_steps=1)
+        return SimpleNamespace(method=method, result=SimpleNamespace(require_whole=lambda: None))
+
+    monkeypatch.setattr(benchmark, "train", untrained)
+    monkeypatch.setattr(benchmark, "LENGTH", 8320)
+    monkeypatch.setattr(benchmark, "RATES", (0.05,))
+    kinds = benchmark.KINDS
+    monkeypatch.setattr(benchmark, "KINDS", ("dropout",))
+    write_table(tmp_path / "fsdd.parquet", num=480, speakers=2)
+    args = benchmark.arguments(["--data", str(tmp_path), "--held-out", "80", "--recipe", "audio-values"])
+    told = benchmark.report(args)
+    arms = {"audio-values", "audio-values without training", "loudness", "change of spectrum"}
+    assert {arm: len(settings) for arm, settings in told["tried"].items()} == dict.fromkeys(arms, 6)
+    for table in told["kinds"].values():
+        assert set(table) == arms | {f"values less {arm}" for arm in arms - {"audio-values"}}
+        assert all(0.0 <= table[arm][1] <= table[arm][0] <= table[arm][2] <= 1.0 for arm in arms)
+    assert told["kinds"]["dropout"]["loudness"][0] > 0.9  # among tones that are all as loud
+    given = benchmark.recordings_of(benchmark.open_signals(benchmark.recipe_for("audio-values", args).data).test, 0)
+    time = torch.arange(8320) - given.begin[:, None]
+    for kind in kinds:
+        moved = benchmark.inject(kind, given, seed=0) - given.values
+        assert not bool(moved[(time < 0) | (time >= benchmark.CHANGED)].any())
+        assert bool(moved.any(dim=1).all())
+    silent = benchmark.inject("dropout", given, seed=0)[(time >= benchmark.FADE) & (time < 1200)]
+    assert not bool(silent.any())
