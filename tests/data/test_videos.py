@@ -23,16 +23,21 @@ PICTURES = [numbered(number) for number in range(31)]
 SORTED = {"x264-params": "keyint=12:bframes=3:b-adapt=0:b-pyramid=none:scenecut=0:weightp=0"}
 """Three of four pictures are stored after one that is shown later, and no other needs them."""
 CODECS = [
-    ("libx264", "mp4"),
-    ("libx264", "mkv"),
-    ("libx264", "ts"),
-    ("libx264", "avi"),
-    ("libx265", "mp4"),
-    ("mpeg4", "mp4"),
-    ("mpeg4", "avi"),
-    ("mjpeg", "mov"),
-    ("libvpx-vp9", "webm"),
-    ("libsvtav1", "mp4"),
+    ("libx264", "mp4", SORTED),
+    ("libx264", "mkv", SORTED),
+    ("libx264", "ts", SORTED),
+    ("libx264", "avi", SORTED),
+    ("libx265", "mp4", {}),
+    ("mpeg4", "mp4", {}),
+    ("mpeg4", "avi", {}),
+    ("mpeg4", "avi", {"bf": "2", "qmin": "1", "qmax": "2"}),
+    ("mpeg2video", "mkv", {"bf": "2", "qmin": "1", "qmax": "2"}),
+    ("flv", "flv", {}),
+    ("wmv2", "wmv", {}),
+    ("mjpeg", "mov", {}),
+    ("libvpx", "webm", {"auto-alt-ref": "1", "lag-in-frames": "10"}),
+    ("libvpx-vp9", "webm", {"auto-alt-ref": "1", "lag-in-frames": "12"}),
+    ("libsvtav1", "mp4", {}),
 ]
 
 
@@ -40,9 +45,11 @@ def folder(root: Path, **options: Any) -> VideoFolder:
     return VideoFolder(root, index=root / "index.json", **options)
 
 
-@pytest.mark.parametrize(("codec", "container"), CODECS)
-def test_the_picture_of_a_time_is_found_in_every_container(tmp_path: Path, codec: str, container: str) -> None:
-    write_video(tmp_path / f"a.{container}", PICTURES, codec, **(SORTED if codec == "libx264" else {}))
+@pytest.mark.parametrize(("codec", "container", "options"), CODECS)
+def test_the_picture_of_a_time_is_found_in_every_container(
+    tmp_path: Path, codec: str, container: str, options: dict[str, str]
+) -> None:
+    write_video(tmp_path / f"a.{container}", PICTURES, codec, **options)
     video = folder(tmp_path).read(0)
     assert video.seconds == pytest.approx(3.0, abs=0.01)
     assert numbers_of(video.pictures([0.0, 0.1, 0.2], 16, 3)) == [0, 1, 2]

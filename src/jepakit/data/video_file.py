@@ -10,7 +10,8 @@ What is done with the odd ones:
 
 Decoding begins at the key frame before the first time, known from the index. Up to the last time, pictures that are not
 asked for and that no other is decoded from are skipped, and so is the rest of a group of pictures once the last that is
-asked for has come out. One thread decodes: loaders start a process for each CPU.
+asked for has come out. AVI tells no times: where its pictures are stored in another order than they are shown in, it is
+decoded from its beginning on, whose pictures can be counted. One thread decodes: loaders start a process for each CPU.
 """
 
 import io
@@ -29,12 +30,12 @@ from torch import Tensor
 
 from jepakit.data.clips import LATE_S
 from jepakit.data.source import Unreadable
-from jepakit.data.video_index import VideoFacts, by_order, demuxed, opened, stamp_of
+from jepakit.data.video_index import VideoFacts, demuxed, opened, stamp_of
 
 _SKIPPING = ("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4")
 """Decoders that skip just the picture they are told to skip; others look at this once for several."""
 _MOST_SORTED = 16
-"""Most pictures by which H.264 may put off showing one."""
+"""Most pictures that may be stored between one and those shown before it."""
 _EARLIER_S = 2.0
 """Seconds before a key frame at which it is looked for where it was passed."""
 
@@ -67,25 +68,27 @@ class VideoFile:
         found: list[NDArray[np.uint8]] = []
         with opened(self.open_file(), self.name) as (container, stream):
             shrink = Shrink(size, channels, stream)
-            for stamps in runs(wanted, self.facts.keys):
+            for stamps in runs(wanted, self._keys):
                 packets = self._packets(container, stream, stamps)
                 found += self._shown(stream, packets, stamps, shrink)
         return torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2).contiguous()
 
+    @property
+    def _keys(self) -> tuple[int, ...]:
+        """Return the stamps of the pictures from which decoding can begin such that times are known."""
+        return self.facts.keys[:1] if self.facts.is_unsorted else self.facts.keys
+
     def _packets(self, container: Any, stream: Any, wanted: list[int]) -> list[Any]:
         """Read what the pictures of a run are decoded from, in the order of decoding. Raises `Unreadable`."""
-        key = self.facts.keys[_group(wanted[0], self.facts.keys)]
+        key = self._keys[_group(wanted[0], self._keys)]
+        last = wanted[-1] + (_MOST_SORTED if self.facts.is_unsorted else 0)
         earlier = key - int(_EARLIER_S / Fraction(*self.facts.base))
-        for place in (
-            key,
-            max(earlier, self.facts.keys[0]),
-            None,
-        ):  # MPEG-TS is entered anywhere, after the key frame too
+        for place in (key, max(earlier, self.facts.keys[0]), None):  # MPEG-TS is entered after the key frame too
             if place is None:
                 container.seek(0)
             else:
                 container.seek(place, stream=stream)
-            packets = _from_key(demuxed(container, stream, self.name), key, wanted[-1])
+            packets = _from_key(demuxed(container, stream, self.name), key, last)
             if packets:
                 return packets
         raise Unreadable(self.name, "cannot be decoded: a key frame that was there is gone")
@@ -95,13 +98,16 @@ class VideoFile:
     ) -> Iterator[NDArray[np.uint8]]:
         """Give the picture that is shown at each stamp. Raises `Unreadable`."""
         given, last = 0, None
-        for stamp, picture in decoded(stream, packets, wanted):
+        decode = decoded_in_order if self.facts.is_unsorted else decoded
+        for stamp, picture in decode(stream, packets, wanted):
             if picture.is_corrupt:
                 raise Unreadable(self.name, "damaged where the clip was to be taken")
             num = bisect_right(wanted, stamp - 1)
             if num > given:
                 yield from [shrink(picture if last is None else last)] * (num - given)
                 given = num
+            if given == len(wanted):
+                return
             last = picture
         if last is None:
             raise Unreadable(self.name, "cannot be decoded: no picture came out")
@@ -111,17 +117,14 @@ class VideoFile:
 def _from_key(stored: Iterator[Any], key: int, last: int) -> list[Any]:
     """Return the packets from a key frame on of all that is shown up to a stamp; none where the key frame is passed."""
     packets: list[Any] = []
-    late = 0
     for packet in stored:
         stamp = stamp_of(packet)
         if stamp is None:
             continue
         if not packets and packet.is_keyframe and stamp > key:
             break
-        if packet.dts is not None and packet.dts > last:  # what is shown earlier was stored earlier, save in AVI
-            late += 1
-            if late > _MOST_SORTED or not by_order(packet.stream):
-                break
+        if packet.dts is not None and packet.dts > last:  # what is shown earlier was stored earlier
+            break
         # what is stored after the key frame and shown before it needs what came before it
         if (packets and stamp > key) or (packet.is_keyframe and stamp == key):
             packets.append(packet)
@@ -145,23 +148,27 @@ def runs(wanted: list[int], keys: Sequence[int]) -> list[list[int]]:
 
 def decoded(stream: Any, packets: list[Any], wanted: list[int]) -> Iterator[tuple[int, Any]]:
     """Decode the pictures that are shown at these stamps, and what they need, in the order in which they are shown."""
-    context, sort = stream.codec_context, by_order(stream)
+    context = stream.codec_context
     can_skip = context.name in _SKIPPING
     stamps = sorted(stamp_of(packet) for packet in packets if not packet.is_discard)
     if not stamps:
         return
-    shown = set(stamps) if sort else {stamps[max(0, bisect_right(stamps, stamp) - 1)] for stamp in wanted}
-    in_order = iter(stamps)
+    shown = {stamps[max(0, bisect_right(stamps, stamp) - 1)] for stamp in wanted}
     for group in _groups(packets, shown):
         end = max((i for i, packet in enumerate(group) if stamp_of(packet) in shown), default=-1) + 1
         for packet in [*group[:end], None] if end else ():
             if packet is not None and can_skip:
                 context.skip_frame = "DEFAULT" if stamp_of(packet) in shown else "NONREF"
             for picture in context.decode(packet):
-                stamp = next(in_order, None) if sort else picture.pts
-                if stamp is not None:
-                    yield stamp, picture
+                if picture.pts is not None:
+                    yield picture.pts, picture
         context.flush_buffers()
+
+
+def decoded_in_order(stream: Any, packets: list[Any], wanted: list[int]) -> Iterator[tuple[int, Any]]:
+    """Decode all pictures from the first on; as they come out they are those of the stamps in their order."""
+    pictures = (picture for packet in [*packets, None] for picture in stream.codec_context.decode(packet))
+    yield from zip(sorted(map(stamp_of, packets)), pictures, strict=False)
 
 
 def _groups(packets: list[Any], shown: set[int]) -> list[list[Any]]:

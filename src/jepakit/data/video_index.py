@@ -47,6 +47,7 @@ class VideoFacts:
         width: Pixels across, as stored.
         height: Pixels down, as stored.
         rotation: Degrees by which pictures must be turned, counter-clockwise.
+        is_unsorted: Pictures are stored in another order than they are shown in, and no times tell which: some AVI.
     """
 
     reason: str = ""
@@ -58,6 +59,7 @@ class VideoFacts:
     width: int = 0
     height: int = 0
     rotation: int = 0
+    is_unsorted: bool = False
 
     @property
     def seconds(self) -> float:
@@ -108,6 +110,7 @@ def _seen(container: Any, stream: Any, name: str) -> VideoFacts:
         width=picture.width,
         height=picture.height,
         rotation=picture.rotation,
+        is_unsorted=_is_avi(stream) and bool(stream.codec_context.has_b_frames),
     )
 
 
@@ -149,14 +152,13 @@ def demuxed(container: Any, stream: Any, name: str) -> Iterator[Any]:
         raise Unreadable(name, "cannot be decoded: a stream begins within it") from error
 
 
-def by_order(stream: Any) -> bool:
-    """Return whether a container stores no times of pictures, which are then in order once they are decoded."""
-    return bool(stream.container.format.name == "avi")
-
-
 def stamp_of(packet: Any) -> Any:
-    """Return the stamp of a packet's picture, or `by_order` of what comes out when it goes in; None at the end."""
-    return packet.dts if by_order(packet.stream) else packet.pts
+    """Return the stamp of a packet's picture, for AVI of its place in the file; None at the end."""
+    return packet.dts if _is_avi(packet.stream) else packet.pts
+
+
+def _is_avi(stream: Any) -> bool:
+    return bool(stream.container.format.name == "avi")
 
 
 def av_module() -> Any:
