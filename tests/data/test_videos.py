@@ -192,6 +192,14 @@ def test_whatever_is_damaged_is_read_or_named(tmp_path: Path, container: str) ->
     assert numbers_of(clips[-1]) == [13, 14, 15, 16]  # the whole one, the last by name
 
 
+def test_a_file_that_names_others_opens_none_of_them(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", PICTURES[:8])
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile a.mp4\n")
+    _, ids, skipped = read_all(VideoDecoder(folder(tmp_path), FORM), 0)
+    assert ids.tolist() == [0]
+    assert [(skip.name, skip.reason) for skip in skipped] == [("list.mp4", "cannot be decoded: Invalid argument")]
+
+
 def test_where_a_clip_begins_is_a_function_of_seed_step_and_id(tmp_path: Path) -> None:
     for name in "ab":
         write_video(tmp_path / f"{name}.mp4", PICTURES)

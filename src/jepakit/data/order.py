@@ -44,7 +44,7 @@ class Order:
             raise UserError(f"The batch size must be at least 1, not {self.batch_size}.")
         if self.batch_size > self.num_samples:
             raise UserError(
-                f"A batch of {self.batch_size} is more than the {self.num_samples} images there are; "
+                f"A batch of {self.batch_size} is more than the {self.num_samples} samples there are; "
                 f"use --training.batch-size {self.num_samples} or less."
             )
 
