@@ -60,11 +60,18 @@ def test_training_takes_clips_from_elsewhere_at_each_step_and_tests_do_not(video
     assert probing.test.class_names == ("0", "1")
 
 
-def test_videos_without_classes_have_nothing_to_probe_and_other_videos_open(videos: VideoData) -> None:
+def test_videos_without_classes_have_nothing_to_probe_and_other_videos_open(
+    videos: VideoData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert videos.index is not None
+    place = Path(videos.index)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(place.parent / "cache"))
     sources = open_sources(replace(videos, labels="none"))
     assert sources.probe is None
     assert len(sources.train) + len(sources.health) == 24
+    kept = place.read_text()
     whole = open_whole(videos, str(Path(videos.train) / "1"))
+    assert place.read_text() == kept
     assert len(whole) == 12
     assert whole.labels is None
     assert decoder_of(whole, videos, 3)[[0, 11]][0].shape == (2, 4, 3, 16, 16)

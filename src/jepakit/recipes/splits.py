@@ -119,7 +119,7 @@ def decoder_of(source: Any, data: Data, channels: int, seed: int | None = None) 
 def open_whole(data: Data, spec: str) -> Any:
     """Open other samples of the kind that a run has learned from, none held out."""
     if isinstance(data, VideoData):
-        return opened_videos(replace(data, train=spec))
+        return opened_videos(replace(data, train=spec, index=None))  # a file holds the index of one folder
     return open_source(spec) if isinstance(data, ImageData) else open_signal_source(replace(data, train=spec))
 
 
