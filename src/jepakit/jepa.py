@@ -13,7 +13,7 @@ overrides `predict`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -128,16 +128,16 @@ class JEPA(nn.Module, ABC):
         """Hide, encode, predict; what the objective, the energy and the report read."""
 
     @abstractmethod
-    def questions(self, x: Float[Tensor, "b c h w"], ids: Int[Tensor, " b"], step: int) -> Prediction:
+    def questions(self, x: Float[Tensor, "b *t c h w"], ids: Int[Tensor, " b"], step: int) -> Prediction:
         """Ask about prepared inputs `x` with no augmentation, as `energy` does; gradient is the caller's business."""
 
-    def encode(self, x: Float[Tensor, "b c h w"], *, tokens: bool = False) -> Tensor:
+    def encode(self, x: Float[Tensor, "b *t c h w"], *, tokens: bool = False) -> Tensor:
         """Return pooled embeddings (b, d), or with `tokens` the (b, n, d) tokens after the final norm."""
         z: Tensor = self.encoder(x)
         return z if tokens else z.mean(dim=1)
 
     @torch.no_grad()
-    def energy(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+    def energy(self, x: Float[Tensor, "b *t c h w"]) -> Float[Tensor, " b"]:
         """Return how badly the hidden part of each input was predicted: the mean over a fixed number of questions.
 
         Every input is asked the same questions, so that its energy does not depend on its place in a batch.
@@ -158,7 +158,7 @@ class JEPA(nn.Module, ABC):
             energies.append(energy_per_sample(self.objective.energy(prediction), prediction, x.shape[0]))
         return torch.stack(energies).mean(dim=0)
 
-    def spaces(self, x: Float[Tensor, "b c h w"]) -> Mapping[str, Float[Tensor, "b g _"]]:
+    def spaces(self, x: Float[Tensor, "b *t c h w"]) -> Mapping[str, Float[Tensor, "b g _"]]:
         """Return the embeddings whose health is watched: `encoder` and, where it differs, `target` or `projector`.
 
         Targets without gradient are looked at before their head, since whitened ones would look healthy in any
@@ -200,7 +200,7 @@ class JEPA(nn.Module, ABC):
     def param_groups(self) -> list[dict[str, Any]]:
         """Return a group with weight decay (matrices) and one without (biases, norms, tokens and other vectors)."""
         named = [(name, parameter) for name, parameter in self.named_parameters() if parameter.requires_grad]
-        decay = [(n, p) for n, p in named if p.ndim > 1 and not n.endswith(("_token", "_position"))]
+        decay = [(n, p) for n, p in named if p.ndim > 1 and not n.endswith(("_token", "_position", "position_table"))]
         rest = [(n, p) for n, p in named if not any(p is q for _, q in decay)]
         return [
             {"params": [p for _, p in group], "names": [n for n, _ in group], "decay": is_decayed}
@@ -211,29 +211,40 @@ class JEPA(nn.Module, ABC):
 class HideThenEncode(JEPA):
     """Ask about hidden tokens: the encoder sees the context alone, the target provider sees everything.
 
-    Subclasses give `prepare` (views of a training batch) and `hide`.
+    Subclasses give `prepare` (views of a training batch) and `hide`. One pass of the target provider, which is half of
+    the work where the encoder is large, serves every mask that `hides` draws.
     """
 
     predictor: nn.Module
 
     @abstractmethod
-    def prepare(self, batch: Samples, step: int) -> Float[Tensor, "b c h w"]:
+    def prepare(self, batch: Samples, step: int) -> Float[Tensor, "b *t c h w"]:
         """Augment and normalise what a batch holds."""
 
     @abstractmethod
     def hide(self, ids: Int[Tensor, " b"], step: int) -> Hidden:
         """Choose the context and the targets of each sample."""
 
+    def hides(self, ids: Int[Tensor, " b"], step: int) -> Sequence[Hidden]:
+        """Choose all that is asked of each sample in a step: contexts, each with its targets; one by default."""
+        return (self.hide(ids, step),)
+
     def predict(self, batch: Samples, step: int) -> Prediction:
         """Augment, then ask."""
         return self.questions(self.prepare(batch, step), batch.id, step)
 
-    def questions(self, x: Float[Tensor, "b c h w"], ids: Int[Tensor, " b"], step: int) -> Prediction:
-        """Hide part of `x`, encode the rest, predict the embeddings of the hidden part."""
-        return self.answers(x, self.hide(ids, step), self.target(x), step)
+    def questions(self, x: Float[Tensor, "b *t c h w"], ids: Int[Tensor, " b"], step: int) -> Prediction:
+        """Hide part of `x`, encode the rest, predict the embeddings of the hidden part; as often as `hides` asks."""
+        return self.all_answers(x, self.target(x), ids, step)
+
+    def all_answers(
+        self, x: Float[Tensor, "b *t c h w"], tokens: Float[Tensor, "b n d"], ids: Int[Tensor, " b"], step: int
+    ) -> Prediction:
+        """Return the answers to all that `hides` asks in a step, where the target provider's tokens are known."""
+        return joined([self.answers(x, hidden, tokens, step) for hidden in self.hides(ids, step)])
 
     def answers(
-        self, x: Float[Tensor, "b c h w"], hidden: Hidden, tokens: Float[Tensor, "b n d"], step: int = 0
+        self, x: Float[Tensor, "b *t c h w"], hidden: Hidden, tokens: Float[Tensor, "b n d"], step: int = 0
     ) -> Prediction:
         """Return the answers to questions about `x` that anyone may choose.
 
@@ -245,7 +256,7 @@ class HideThenEncode(JEPA):
         """
         s_y = gather_tokens(tokens, rearrange(hidden.target_idx, "b q m -> b (q m)"))
         s_x = self.encoder(x, hidden.context_idx)
-        z_hat = self.predictor(s_x, hidden.context_idx, hidden.target_idx)
+        z_hat = self.ask(s_x, hidden)
         num_rows_each = s_y.shape[1]
         return Prediction(
             z_hat=rearrange(z_hat, "b q m d -> (b q m) d"),
@@ -255,6 +266,11 @@ class HideThenEncode(JEPA):
             group=rearrange(hidden.target_idx, "b q m -> (b q m)"),
             spaces=self.regularized(tokens, step),
         )
+
+    def ask(self, s_x: Float[Tensor, "b k d"], hidden: Hidden) -> Float[Tensor, "b q m _"]:
+        """Return what the predictor makes of the context's tokens at the places asked about."""
+        z_hat: Tensor = self.predictor(s_x, hidden.context_idx, hidden.target_idx)
+        return z_hat
 
     def regularized(self, target_tokens: Float[Tensor, "b n d"], step: int) -> Mapping[str, Float[Tensor, "b g _"]]:
         """Return the spaces that the objective's regularizers read; none by default."""
@@ -282,7 +298,7 @@ class EncodeThenIndex(JEPA):
         """Draw and embed every view once, then ask between them."""
         return self.ask(batch.content, batch.id, step)
 
-    def questions(self, x: Float[Tensor, "b c h w"], ids: Int[Tensor, " b"], step: int) -> Prediction:
+    def questions(self, x: Float[Tensor, "b *t c h w"], ids: Int[Tensor, " b"], step: int) -> Prediction:
         """Refuse: without a predictor nothing is predicted about a single input."""
         raise UserError(
             f"{type(self).__name__} has no predictor, so it cannot give an energy for a single input; "
@@ -303,6 +319,27 @@ class EncodeThenIndex(JEPA):
             group=repeat(torch.arange(q, device=z.device), "q -> (b q)", b=b),
             spaces={"projector": z},
         )
+
+
+def joined(predictions: Sequence[Prediction]) -> Prediction:
+    """Return predictions about the same samples as one, in whose mean energy each of them weighs the same.
+
+    The spaces and auxiliary terms are those of the first: regularizers read what the target provider made of the
+    samples, which is the same for all.
+    """
+    if len(predictions) == 1:
+        return predictions[0]
+    first = predictions[0]
+    mean_rows = sum(len(one.weight) for one in predictions) / len(predictions)
+    return Prediction(
+        z_hat=torch.cat([one.z_hat for one in predictions]),
+        z=torch.cat([one.z for one in predictions]),
+        weight=torch.cat([one.weight * (mean_rows / len(one.weight)) for one in predictions]),
+        sample=torch.cat([one.sample for one in predictions]),
+        group=torch.cat([one.group for one in predictions]),
+        spaces=first.spaces,
+        aux=first.aux,
+    )
 
 
 def wide(x: Tensor) -> Tensor:

@@ -176,10 +176,17 @@ class Batch(Protocol):
 
 @dataclass(frozen=True)
 class Hidden:
-    """Say what is seen and what is asked: token indices, `q` questions of `m` targets about each sample."""
+    """Say what is seen and what is asked: token indices, `q` questions of `m` targets about each sample.
+
+    Args:
+        context_idx: What is seen.
+        target_idx: What is asked about.
+        kind: Which of a method's kinds of masks this is; a predictor may have a mask token for each.
+    """
 
     context_idx: Int[Tensor, "b k"]
     target_idx: Int[Tensor, "b q m"]
+    kind: int = 0
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,12 @@ def test_nothing_asked_about_is_shown_whenever_the_present_is():
     assert presents == set(range(1, 8)), "as late as the farthest horizon allows"
 
 
+def test_of_clips_the_first_axis_is_time() -> None:
+    hidden = FutureMask(grid=(4, 2, 3), horizons=(1, 2), seen=(0.5, 0.5))(torch.arange(2), 0)
+    assert hidden.context_idx[1].tolist() == list(range(12))
+    assert hidden.target_idx[0].tolist() == [list(range(12, 18)), list(range(18, 24))]
+
+
 def test_steps_and_seeds_differ():
     mask, other = (FutureMask(grid=(1, 40), horizons=(1,), seed=seed) for seed in (0, 1))
     ends = [[m(IDS, step).context_idx.shape[1] for step in range(10)] for m in (mask, other)]

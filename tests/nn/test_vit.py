@@ -275,6 +275,59 @@ def test_the_first_blocks_share_their_weights() -> None:
         model.first_blocks(4)
 
 
+def clips(positions: str = "sincos", **changes: object) -> ViT:
+    return vit(positions, **{"num_frames": 6, "tubelet_size": 2} | changes).eval()
+
+
+def test_a_tubelet_is_projected_as_by_a_convolution_in_time_and_space() -> None:
+    model, x = clips(depth=0), torch.randn(2, 6, 3, 12, 16)
+    weight = model.patch_embed.weight.view(24, 3, 2, 4, 4)
+    expected = torch.nn.functional.conv3d(x.transpose(1, 2), weight, model.patch_embed.bias, stride=(2, 4, 4))
+    expected = model.norm(expected.flatten(2).mT + model.position_table)
+    torch.testing.assert_close(model(x), expected)
+    assert model.grid == (3, 3, 4) and model.num_tokens == 36
+
+
+@pytest.mark.parametrize("positions", ["sincos", "rotary", "rotary-released", "stored"])
+def test_a_hidden_tubelet_never_changes_the_context(positions: str) -> None:
+    model, x = clips(positions), torch.randn(2, 6, 3, 12, 16)
+    context = torch.tensor([[0, 5, 35], [1, 2, 3]])
+    seen = model(x, context)
+    changed = x.clone()
+    changed[0, 2:4] += 1.0  # tokens 12 to 23
+    torch.testing.assert_close(model(changed, context), seen)
+    assert (model(changed)[0] - model(x)[0]).abs().max() > 1e-3
+    changed[0, 5, :, 8:, 12:] += 1.0  # in token 35
+    assert (model(changed, context)[0, 2] - seen[0, 2]).abs().max() > 1e-3
+
+
+def test_a_still_image_is_a_clip_of_one_moment() -> None:
+    model, image = clips("rotary"), torch.randn(2, 1, 3, 12, 16)
+    torch.testing.assert_close(model(image), model(image.expand(-1, 2, -1, -1, -1)))
+    assert model(image).shape == (2, 12, 24)
+
+
+@pytest.mark.parametrize("positions", ["sincos", "rotary", "rotary-released", "stored"])
+def test_longer_and_larger_clips_work_at_call_time(positions: str) -> None:
+    assert clips(positions)(torch.randn(1, 8, 3, 8, 24)).shape == (1, 4 * 2 * 6, 24)
+
+
+def test_a_stored_table_is_saved_trained_and_not_decayed_away() -> None:
+    model = vit("stored")
+    assert "position_table" in model.state_dict() and model.position_table.requires_grad
+    torch.testing.assert_close(model.position_table.detach(), vit().position_table)
+    with torch.no_grad():
+        model.position_table.add_(1.0)
+    x = torch.randn(1, 3, 12, 16)
+    fresh = vit("stored")
+    fresh.load_state_dict(model.state_dict())
+    torch.testing.assert_close(fresh(x), model(x))
+
+
+def test_a_cosine_stem_takes_the_frames_of_a_tubelet_as_planes() -> None:
+    assert clips(stem="cosine")(torch.randn(2, 6, 3, 12, 16)).shape == (2, 36, 24)
+
+
 def test_mistakes_get_one_clear_sentence() -> None:
     with pytest.raises(UserError, match="patches of 5x5 do not divide images of 32x32"):
         ViT(image_size=32, patch_size=5, dim=8, depth=1, num_heads=2)
@@ -282,6 +335,16 @@ def test_mistakes_get_one_clear_sentence() -> None:
         vit()(torch.zeros(1, 3, 12, 18))
     with pytest.raises(UserError, match="takes 3 channels, got images with 1"):
         vit()(torch.zeros(1, 1, 12, 16))
+    with pytest.raises(UserError, match=r"takes images \(b, c, h, w\), got a tensor of \(1, 2, 3, 12, 16\)"):
+        vit()(torch.zeros(1, 2, 3, 12, 16))
+    with pytest.raises(UserError, match=r"takes clips \(b, t, c, h, w\), got a tensor of \(1, 3, 12, 16\)"):
+        clips()(torch.zeros(1, 3, 12, 16))
+    with pytest.raises(UserError, match="tubelets of 2 frames do not divide clips of 7"):
+        clips()(torch.zeros(1, 7, 3, 12, 16))
+    with pytest.raises(UserError, match="tubelets of 4 frames do not divide clips of 6"):
+        vit(num_frames=6, tubelet_size=4)
+    with pytest.raises(UserError, match="released rotary positions are for clips"):
+        vit("rotary-released")
     with pytest.raises(UserError, match="not divisible by num_heads=5"):
         vit(num_heads=5)
     with pytest.raises((UserError, TypeCheckError), match=r"sincos'?, '?rotary"):

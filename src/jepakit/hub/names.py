@@ -15,6 +15,7 @@ from jepakit.methods import (
     PixelWorldConfig,
     TransformJEPAConfig,
     VICRegConfig,
+    VJEPAConfig,
 )
 from jepakit.nearest import nearest
 from jepakit.storage import config_from_dict
@@ -32,6 +33,7 @@ METHOD_CONFIGS: dict[str, Any] = {
     "PixelsConfig": PixelsConfig,
     "TransformJEPAConfig": TransformJEPAConfig,
     "VICRegConfig": VICRegConfig,
+    "VJEPAConfig": VJEPAConfig,
 }
 
 

@@ -6,6 +6,7 @@ from jepakit.masking.future import FutureMask as FutureMask
 from jepakit.masking.multiblock import BlockMask as BlockMask
 from jepakit.masking.multiblock import MultiBlock as MultiBlock
 from jepakit.masking.subset import SubsetMask as SubsetMask
+from jepakit.masking.tubes import TubeMask as TubeMask
 from jepakit.masking.uniform import RandomMask as RandomMask
 
-AnyMask = MultiBlock | RandomMask | BlockMask | BandMask | FutureMask | SubsetMask
+AnyMask = MultiBlock | RandomMask | BlockMask | BandMask | FutureMask | SubsetMask | TubeMask

@@ -16,7 +16,7 @@ from einops import rearrange, repeat
 from jaxtyping import Int
 from torch import Tensor
 
-from jepakit.masking.blocks import Grid, covered_tokens, first_tokens, raster_key
+from jepakit.masking.blocks import Grid, covered_tokens, first_tokens, raster_key, require_flat
 from jepakit.random import Stream
 from jepakit.types import Hidden, require
 
@@ -48,6 +48,7 @@ class BandMask:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        require_flat("BandMask", self.grid)
         require(self.along in ("time", "rows"), f'BandMask: along must be "time" or "rows", got {self.along!r}.')
         require(self.num_targets >= 1, f"BandMask: num_targets must be at least 1, got {self.num_targets}.")
         require(

@@ -15,16 +15,26 @@ from torch import Tensor
 from jepakit.random import Stream
 from jepakit.types import Hidden, require
 
-Grid = tuple[int, int]
+Grid = tuple[int, ...]
+"""Rows and columns of patches; of clips moments, rows and columns."""
+
 Range = tuple[float, float]
 Mask = Callable[[Int[Tensor, " b"], int], Hidden]
 
 
 def check_grid(name: str, grid: Grid, scale: Range, aspect: Range) -> None:
     """Raise `UserError` unless the grid and the ranges of scale and aspect ratio make sense."""
+    require_flat(name, grid)
     require(min(grid) >= 1, f"{name}: grid must have at least one row and one column of patches, got {grid}.")
     require(0 < scale[0] <= scale[1] <= 1, f"{name}: a scale needs 0 < low <= high <= 1, got {scale}.")
     require(0 < aspect[0] <= aspect[1], f"{name}: aspect needs 0 < low <= high, got {aspect}.")
+
+
+def require_flat(name: str, grid: Grid) -> None:
+    """Raise `UserError` unless the grid is that of an image or of a signal laid out as one."""
+    require(
+        len(grid) == 2, f"{name} hides patches of images and signals; of clips take TubeMask, FutureMask or RandomMask."
+    )
 
 
 def block_size(grid: Grid, area: float, aspect: float) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from jepakit.masking.blocks import Grid, Range, first_tokens, random_order, step_uniforms, within
+from jepakit.masking.blocks import Grid, Range, first_tokens, random_order, require_flat, step_uniforms, within
 from jepakit.random import Stream
 from jepakit.types import Hidden, require
 
@@ -46,6 +46,7 @@ class SubsetMask:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        require_flat("SubsetMask", self.grid)
         for name, share in (("context_share", self.context_share), ("target_share", self.target_share)):
             require(0 < share[0] <= share[1] < 1, f"SubsetMask: {name} needs 0 < low <= high < 1, got {share}.")
         require(self.num_targets >= 1, f"SubsetMask: num_targets must be at least 1, got {self.num_targets}.")

@@ -22,3 +22,5 @@ from jepakit.methods.transform_jepa import TransformJEPA as TransformJEPA
 from jepakit.methods.transform_jepa import TransformJEPAConfig as TransformJEPAConfig
 from jepakit.methods.vicreg import VICReg as VICReg
 from jepakit.methods.vicreg import VICRegConfig as VICRegConfig
+from jepakit.methods.vjepa import VJEPA as VJEPA
+from jepakit.methods.vjepa import VJEPAConfig as VJEPAConfig

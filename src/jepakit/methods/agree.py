@@ -9,6 +9,8 @@ from jepakit.views import (
     AnyPreprocess,
     AnyViews,
     Augment,
+    ClipPreprocess,
+    ClipViews,
     Preprocess,
     SeriesPreprocess,
     SignalViews,
@@ -41,8 +43,11 @@ def settle(config: Any, encoder: EncoderConfig, preprocess: AnyPreprocess, **vie
         )
     if isinstance(preprocess, Preprocess):
         if isinstance(encoder, ViTConfig):
+            require(not encoder.num_frames, "The encoder takes clips; give ClipPreprocess and ClipViews.")
             preprocess = replace(preprocess, image_size=square_size(encoder))
         preprocess = replace(preprocess, channels=encoder.in_channels)
+    elif isinstance(preprocess, ClipPreprocess):
+        preprocess = _of_clips(encoder, preprocess)
     else:
         require_pictures(encoder, preprocess)
     object.__setattr__(config, "preprocess", preprocess)
@@ -58,6 +63,9 @@ def match(augment: AnyViews, preprocess: AnyPreprocess) -> Any:
     """
     if isinstance(augment, Augment) and isinstance(preprocess, Preprocess):
         return replace(augment, channels=preprocess.channels, mean=preprocess.mean, std=preprocess.std)
+    if isinstance(augment, ClipViews) and isinstance(preprocess, ClipPreprocess):
+        frame = match(augment.frame, preprocess.frame)
+        return replace(augment, frame=replace(frame, image_size=preprocess.frame.image_size))
     kinds = (
         (TableViews, TablePreprocess),
         (SoundViews, SoundPreprocess),
@@ -70,6 +78,18 @@ def match(augment: AnyViews, preprocess: AnyPreprocess) -> Any:
         f"{type(augment).__name__} makes no views of what {type(preprocess).__name__} prepares; take Augment for "
         "images, and for signals the views of their kind."
     )
+
+
+def _of_clips(encoder: EncoderConfig, preprocess: ClipPreprocess) -> ClipPreprocess:
+    """Return the preprocessing with the encoder's number of frames, size and channels.
+
+    Raises:
+        UserError: The encoder takes no clips.
+    """
+    if not isinstance(encoder, ViTConfig) or not encoder.num_frames:
+        raise UserError("The preprocessing is one of clips, but the encoder takes images; set its num_frames.")
+    frame = replace(preprocess.frame, image_size=square_size(encoder), channels=encoder.in_channels)
+    return replace(preprocess, num_frames=encoder.num_frames, frame=frame)
 
 
 def require_pictures(encoder: EncoderConfig, preprocess: Any) -> None:

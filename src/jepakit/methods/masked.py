@@ -1,5 +1,6 @@
-"""Share what every masked method has: an encoder of visible patches, a mask, views, and a masked predictor."""
+"""Share what every masked method has: an encoder of visible patches, masks, views, and a masked predictor."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,7 +12,7 @@ from jepakit.jepa import HideThenEncode, Objective
 from jepakit.masking import AnyMask
 from jepakit.methods.agree import settle, square_size
 from jepakit.nn import MaskedPredictor, Target, ViT, ViTConfig
-from jepakit.types import Hidden, Prediction, Samples
+from jepakit.types import Hidden, Prediction, Samples, require
 from jepakit.views import AnyPreprocess, AnyViews, Augment, SeriesPreprocess, TablePreprocess
 
 
@@ -22,6 +23,11 @@ class MaskedConfig:
     Args:
         encoder: The Vision Transformer that perceives.
         mask: What is hidden.
+        further_masks: Masks beside it, each with a context of its own, for which one pass of the target provider
+            serves. They may be alike: each draws for itself.
+        mask_tokens: Mask tokens of the predictor.
+        mask_kinds: Which of them asks for each mask, the first and the further ones; by default all masks share the
+            one there is, and each has its own where there are several.
         augment: Views of training samples.
         preprocess: What is done to a sample that is only looked at.
         predictor_dim: Width of the predictor.
@@ -38,13 +44,25 @@ class MaskedConfig:
     predictor_depth: int = 6
     predictor_heads: int = 12
     context_pass: Literal["per_question", "once"] = "per_question"
+    further_masks: tuple[AnyMask, ...] = ()
+    mask_tokens: int = 1
+    mask_kinds: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        """Let mask and views take their sizes from the encoder."""
+        """Let masks and views take their sizes from the encoder."""
         settle(self, self.encoder, self.preprocess, augment=self.augment)
         if isinstance(self.augment, Augment):
             object.__setattr__(self, "augment", replace(self.augment, image_size=square_size(self.encoder)))
         object.__setattr__(self, "mask", replace(self.mask, grid=self.encoder.grid))
+        further = tuple(replace(mask, grid=self.encoder.grid) for mask in self.further_masks)
+        object.__setattr__(self, "further_masks", further)
+        num_masks = 1 + len(further)
+        kinds = tuple(self.mask_kinds) or (tuple(range(num_masks)) if self.mask_tokens > 1 else (0,) * num_masks)
+        object.__setattr__(self, "mask_kinds", kinds)
+        require(
+            len(kinds) == num_masks and all(0 <= kind < self.mask_tokens for kind in kinds),
+            f"mask_kinds names one of {self.mask_tokens} mask token(s) for each of {num_masks} mask(s), got {kinds}.",
+        )
 
     def build_predictor(self, target_dim: int = 0) -> MaskedPredictor:
         """Build the predictor that fits the encoder, for targets of another width if need be."""
@@ -57,6 +75,7 @@ class MaskedConfig:
             context_pass=self.context_pass,
             positions=self.encoder.positions,
             target_dim=target_dim,
+            num_mask_tokens=self.mask_tokens,
         )
 
 
@@ -84,11 +103,12 @@ class MaskedMethod(HideThenEncode):
         super().__init__(encoder, target, objective, seed)
         self.config = config
         self.predictor = config.build_predictor(target_dim)
-        self.mask = replace(config.mask, seed=seed)
+        masks = (config.mask, *config.further_masks)
+        self.masks = [replace(mask, seed=seed + (number << 64)) for number, mask in enumerate(masks)]
         self.augment = replace(config.augment, seed=seed)
         self.preprocess = config.preprocess
 
-    def prepare(self, batch: Samples, step: int) -> Float[Tensor, "b c h w"]:
+    def prepare(self, batch: Samples, step: int) -> Float[Tensor, "b *t c h w"]:
         """Return one augmented view of each sample."""
         return self.augment(batch.content, batch.id, step).image.to(self.dtype)
 
@@ -97,9 +117,9 @@ class MaskedMethod(HideThenEncode):
         view = self.augment(batch.content, batch.id, step)
         whole = view.image if view.whole is None else view.whole
         tokens = self.target(whole.to(self.dtype))
-        return self.answers(view.image.to(self.dtype), self.hide(batch.id, step), tokens, step)
+        return self.all_answers(view.image.to(self.dtype), tokens, batch.id, step)
 
-    def encode(self, x: Float[Tensor, "b c h w"], *, tokens: bool = False) -> Tensor:
+    def encode(self, x: Float[Tensor, "b *t c h w"], *, tokens: bool = False) -> Tensor:
         """Return what `JEPA.encode` does; rows and windows are pooled without what was not measured.
 
         In training the encoder sees subsets of the patches: what is missing is to it like what is hidden. The tokens of
@@ -125,5 +145,15 @@ class MaskedMethod(HideThenEncode):
         return z
 
     def hide(self, ids: Int[Tensor, " b"], step: int) -> Hidden:
-        """Choose the visible patches and the hidden ones."""
-        return self.mask(ids, step)
+        """Choose the visible patches and the hidden ones of the first mask."""
+        return self.hides(ids, step)[0]
+
+    def hides(self, ids: Int[Tensor, " b"], step: int) -> Sequence[Hidden]:
+        """Choose the visible patches and the hidden ones of every mask."""
+        kinds = self.config.mask_kinds
+        return [replace(mask(ids, step), kind=kind) for mask, kind in zip(self.masks, kinds, strict=True)]
+
+    def ask(self, s_x: Float[Tensor, "b k d"], hidden: Hidden) -> Float[Tensor, "b q m _"]:
+        """Return what the predictor makes of the context's tokens, asked by the mask token of the mask's kind."""
+        z_hat: Tensor = self.predictor(s_x, hidden.context_idx, hidden.target_idx, kind=hidden.kind)
+        return z_hat

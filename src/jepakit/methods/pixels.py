@@ -15,13 +15,13 @@ patches are divided by the deviation over n numbers, not n - 1.
 from dataclasses import dataclass
 
 import torch
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
 from jepakit.jepa import Objective
 from jepakit.methods.masked import MaskedConfig, MaskedMethod
 from jepakit.nn import Target
+from jepakit.nn.vit import cut_patches
 from jepakit.objectives import DISTANCES
 from jepakit.random import seeded_init
 
@@ -48,20 +48,21 @@ class PatchTarget(Target):
     Args:
         patch_size: Height and width of a patch.
         standardise: Whether each patch is standardised by its own mean and deviation.
+        tubelet_size: Frames of a patch of a clip; 0 for images.
     """
 
     shared = True
 
-    def __init__(self, patch_size: tuple[int, int], standardise: bool):
+    def __init__(self, patch_size: tuple[int, int], standardise: bool, tubelet_size: int = 0):
         super().__init__()
         self.patch_size = patch_size
         self.standardise = standardise
+        self.tubelet_size = tubelet_size
 
     @torch.no_grad()
-    def tokens(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
-        """Cut images into patches of c * h * w numbers."""
-        height, width = self.patch_size
-        patches = rearrange(x, "b c (gh h) (gw w) -> b (gh gw) (c h w)", h=height, w=width)
+    def tokens(self, x: Float[Tensor, "b *t c h w"]) -> Float[Tensor, "b n d"]:
+        """Cut images into patches of c * h * w numbers, clips into tubelets of c * t * h * w."""
+        patches, _ = cut_patches(x, self.patch_size, self.tubelet_size)
         if not self.standardise:
             return patches
         variance, mean = torch.var_mean(patches, dim=-1, keepdim=True, correction=0)
@@ -75,5 +76,7 @@ class Pixels(MaskedMethod):
 
     def __init__(self, config: PixelsConfig, seed: int):
         encoder = config.encoder.build()
-        target = PatchTarget(encoder.patch_size, config.standardise)
+        target = PatchTarget(
+            encoder.patch_size, config.standardise, config.encoder.tubelet_size if config.encoder.num_frames else 0
+        )
         super().__init__(config, encoder, target, Objective(DISTANCES["mse"]), seed, target_dim=encoder.patch_dim)

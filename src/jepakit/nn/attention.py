@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from jepakit.nn.position import rotate
 from jepakit.types import UserError
 
-Rotation = Float[Tensor, "2 b1 1 n half"]
+Rotation = Float[Tensor, "2 b1 1 n _"]
 
 
 class SelfAttention(nn.Module):
@@ -33,7 +33,7 @@ class SelfAttention(nn.Module):
         x: Float[Tensor, "b n d"],
         rotation: Rotation | None = None,
         prefix: Float[Tensor, "b2 k d"] | None = None,
-        prefix_rotation: Float[Tensor, "2 b3 1 k half"] | None = None,
+        prefix_rotation: Float[Tensor, "2 b3 1 k _"] | None = None,
     ) -> Float[Tensor, "b n d"]:
         """Return each token's mixture of the prefix and all tokens.
 

@@ -48,7 +48,7 @@ class Block(nn.Module):
         x: Float[Tensor, "b n d"],
         rotation: Rotation | None = None,
         prefix: Float[Tensor, "b2 k d"] | None = None,
-        prefix_rotation: Float[Tensor, "2 b3 1 k half"] | None = None,
+        prefix_rotation: Float[Tensor, "2 b3 1 k _"] | None = None,
     ) -> Float[Tensor, "b n d"]:
         """Return the tokens after the block; `prefix` holds tokens that are looked at and not changed."""
         normed = None if prefix is None else self.norm1(prefix)

@@ -15,7 +15,15 @@ from torch import Tensor, nn
 
 from jepakit.nn.attention import require_heads
 from jepakit.nn.block import LAYER_NORM_EPS, Block, init_transformer
-from jepakit.nn.position import Grid, Positions, rotary_table, select_rotation, sincos_table
+from jepakit.nn.position import (
+    Grid,
+    Positions,
+    is_rotary,
+    released_rotary_table,
+    rotary_table,
+    select_rotation,
+    sincos_table,
+)
 from jepakit.types import UserError
 
 ContextPass = Literal["per_question", "once"]
@@ -27,7 +35,7 @@ class MaskedPredictorConfig:
 
     Args:
         embedding_dim: Width of the encoder's tokens.
-        grid: Rows and columns of patches.
+        grid: Sides of the grid of patches: rows and columns, of clips moments first.
         dim: Width inside the predictor.
         depth: Number of blocks.
         num_heads: Heads of each attention.
@@ -36,8 +44,9 @@ class MaskedPredictorConfig:
         context_pass: "per_question", the published form: the context goes through the blocks again with each question
             and sees its mask tokens. "once": it goes through alone, and every question looks at it; same weights,
             slightly another function, a third less work in small models.
-        positions: "sincos" adds fixed tables; "rotary" turns queries and keys.
+        positions: As in `ViTConfig`.
         target_dim: Width of what is predicted; 0 is stored as `embedding_dim`.
+        num_mask_tokens: Mask tokens, one for each kind of mask.
 
     Raises:
         UserError: If the heads do not divide the width, or a name is unknown.
@@ -53,6 +62,7 @@ class MaskedPredictorConfig:
     context_pass: ContextPass = "per_question"
     positions: Positions = "sincos"
     target_dim: int = 0
+    num_mask_tokens: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "grid", tuple(self.grid))
@@ -79,6 +89,7 @@ class MaskedPredictorConfig:
             context_pass=self.context_pass,
             positions=self.positions,
             target_dim=self.target_dim,
+            num_mask_tokens=self.num_mask_tokens,
         )
 
 
@@ -104,6 +115,7 @@ class MaskedPredictor(nn.Module):
         context_pass: ContextPass = "per_question",
         positions: Positions = "sincos",
         target_dim: int = 0,
+        num_mask_tokens: int = 1,
     ):
         super().__init__()
         self.config = MaskedPredictorConfig(
@@ -117,23 +129,28 @@ class MaskedPredictor(nn.Module):
             context_pass=context_pass,
             positions=positions,
             target_dim=target_dim,
+            num_mask_tokens=num_mask_tokens,
         )
         self.embed = nn.Linear(embedding_dim, dim)
-        self.mask_token = nn.Parameter(torch.zeros(1, 1, dim))
+        self.mask_token = nn.Parameter(torch.zeros(num_mask_tokens, 1, dim))
         self.condition_embed = (
             nn.Sequential(nn.Linear(condition_dim, dim), nn.GELU(), nn.Linear(dim, dim)) if condition_dim else None
         )
         self.blocks = nn.ModuleList(Block(dim, num_heads, self.config.mlp_dim) for _ in range(depth))
         self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.proj = nn.Linear(dim, self.config.target_dim)
-        self.register_buffer("position_table", self._positions(None), persistent=False)
+        if positions == "stored":
+            self.position_table = nn.Parameter(self._positions(None))
+        else:
+            self.register_buffer("position_table", self._positions(None), persistent=False)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw fresh weights and fill the position table in place."""
         init_transformer(self, self.blocks)
         nn.init.trunc_normal_(self.mask_token, std=0.02)
-        self.position_table.copy_(self._positions(self.position_table.device))
+        with torch.no_grad():
+            self.position_table.copy_(self._positions(self.position_table.device))
 
     def forward(
         self,
@@ -141,6 +158,7 @@ class MaskedPredictor(nn.Module):
         context_idx: Int[Tensor, "b k"],
         target_idx: Int[Tensor, "b q m"],
         condition: Float[Tensor, "b p"] | None = None,
+        kind: int = 0,
     ) -> Float[Tensor, "b q m t"]:
         """Return the predicted embedding of every target of every question.
 
@@ -149,15 +167,16 @@ class MaskedPredictor(nn.Module):
             context_idx: Their places.
             target_idx: Places asked about, `q` questions of `m` each.
             condition: What was done to the image, where the predictor was built to be told.
+            kind: Which mask token asks.
 
         Raises:
             UserError: If a condition is missing, unexpected or of another length.
         """
         num_questions = target_idx.shape[1]
         context = self.embed(s_x)
-        mask_tokens = self._mask_tokens(context, target_idx, condition)
+        mask_tokens = self._mask_tokens(context, target_idx, condition, kind)
         context_rotation = target_rotation = None
-        if self.config.positions == "rotary":
+        if is_rotary(self.config.positions):
             context_rotation = select_rotation(self.position_table, context_idx)
             target_rotation = select_rotation(self.position_table, rearrange(target_idx, "b q m -> (b q) m"))
         else:
@@ -171,11 +190,11 @@ class MaskedPredictor(nn.Module):
             answered = self._answer_per_question(context, mask_tokens, context_rotation, target_rotation)
         return rearrange(self.proj(self.norm(answered)), "(b q) m d -> b q m d", q=num_questions)
 
-    def _mask_tokens(self, context: Tensor, target_idx: Tensor, condition: Tensor | None) -> Tensor:
+    def _mask_tokens(self, context: Tensor, target_idx: Tensor, condition: Tensor | None, kind: int) -> Tensor:
         """Return the mask tokens ((b q), m, dim), told their places and the condition."""
         b, q, m = target_idx.shape
-        tokens = self.mask_token.to(context.dtype).expand(b * q, m, -1)
-        if self.config.positions == "sincos":
+        tokens = self.mask_token[kind].to(context.dtype).expand(b * q, m, -1)
+        if not is_rotary(self.config.positions):
             tokens = tokens + self.position_table[rearrange(target_idx, "b q m -> (b q) m")]
         expected = self.config.condition_dim
         got = 0 if condition is None else condition.shape[-1]
@@ -216,6 +235,9 @@ class MaskedPredictor(nn.Module):
         return targets
 
     def _positions(self, device: torch.device | None) -> Tensor:
+        head_dim = self.config.dim // self.config.num_heads
         if self.config.positions == "rotary":
-            return rotary_table(self.config.grid, self.config.dim // self.config.num_heads, None, device)
+            return rotary_table(self.config.grid, head_dim, None, device)
+        if self.config.positions == "rotary-released":
+            return released_rotary_table(self.config.grid, head_dim, None, device)
         return sincos_table(self.config.grid, self.config.dim, device)

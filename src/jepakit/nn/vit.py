@@ -1,11 +1,12 @@
-"""Encode images with a Vision Transformer that never computes anything about patches it must not see.
+"""Encode images or clips with a Vision Transformer that never computes anything about patches it must not see.
 
 Unusual here: images are cut into patches first, the visible ones are gathered, and only those are projected and enter
-the blocks. There is no class token, no dropout and no learned position table; any image size that the patch divides
-works at call time.
+the blocks. A clip is cut into tubelets, patches that last a few frames, and all else is the same. There is no class
+token and no dropout; any image size that the patch divides works at call time.
 """
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -21,6 +22,8 @@ from jepakit.nn.position import (
     Grid,
     OtherSizes,
     Positions,
+    is_rotary,
+    released_rotary_table,
     resize_table,
     rotary_table,
     select_rotation,
@@ -39,14 +42,17 @@ class ViTConfig:
     Args:
         image_size: Height and width of the training images in pixels.
         patch_size: Height and width of a patch in pixels.
+        num_frames: Frames of the training clips; 0 for images.
+        tubelet_size: Frames of a patch of a clip.
         dim: Width of a token.
         depth: Number of blocks.
         num_heads: Heads of each attention.
         mlp_dim: Width inside each MLP, an integer and no ratio, so that it survives JSON; 0 means 4 * dim.
         in_channels: Channels of the images.
-        positions: "sincos" adds fixed tables; "rotary" turns queries and keys.
+        positions: "sincos" adds fixed tables, and "stored" a table that is trained and saved like any weight; "rotary"
+            turns queries and keys, and "rotary-released" does so as the weights of V-JEPA 2 need it.
         other_sizes: What positions do at another image size: "interpolate" stretches the grid of training over the
-            image; "regenerate" keeps the unit of one patch and counts on.
+            image; "regenerate" keeps the unit of one patch and counts on, which a stored table cannot.
         qkv_bias: Whether queries, keys and values have a bias.
         stem: What makes a patch a token. "linear", the published form, begins with a standard deviation of 0.02, which
             leaves what a small patch shows far below the sin-cos positions that are added to it (0.14 against 0.7 for
@@ -54,7 +60,7 @@ class ViTConfig:
             "feature" is `FeatureStem`, for rows of a table.
 
     Raises:
-        UserError: If the patch does not divide the image, or the heads the width.
+        UserError: If the patch does not divide the image or the clip, or the heads the width.
     """
 
     image_size: int | tuple[int, int]
@@ -68,6 +74,8 @@ class ViTConfig:
     other_sizes: OtherSizes = "interpolate"
     qkv_bias: bool = True
     stem: Stem = "linear"
+    num_frames: int = 0
+    tubelet_size: int = 2
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_size", _pair(self.image_size))
@@ -85,8 +93,9 @@ class ViTConfig:
 
     @property
     def grid(self) -> Grid:
-        """Return rows and columns of patches at the training size."""
-        return grid_of(_pair(self.image_size), _pair(self.patch_size))
+        """Return the sides of the grid of patches at the training size: rows and columns, of clips moments first."""
+        grid = grid_of(_pair(self.image_size), _pair(self.patch_size))
+        return (moments_of(self.num_frames, self.tubelet_size), *grid) if self.num_frames else grid
 
     def build(self) -> "ViT":
         """Build the network with fresh weights."""
@@ -102,17 +111,19 @@ class ViTConfig:
             other_sizes=self.other_sizes,
             qkv_bias=self.qkv_bias,
             stem=self.stem,
+            num_frames=self.num_frames,
+            tubelet_size=self.tubelet_size,
         )
 
 
 class ViT(nn.Module):
-    """Map an image, or its visible patches alone, to tokens after the final LayerNorm.
+    """Map an image or a clip, or its visible patches alone, to tokens after the final LayerNorm.
 
     The arguments are those of `ViTConfig`, which is kept as `config`.
 
     Attributes:
         embedding_dim: Width of a token.
-        grid: Rows and columns of patches at the training size.
+        grid: Sides of the grid of patches at the training size.
         num_tokens: Their product.
         patch_size: Height and width of a patch.
         patch_dim: Numbers in a patch.
@@ -122,8 +133,12 @@ class ViT(nn.Module):
         >>> image = torch.zeros(1, 3, 32, 32)
         >>> vit(image).shape, vit(image, torch.tensor([[0, 9, 63]])).shape
         (torch.Size([1, 64, 64]), torch.Size([1, 3, 64]))
+        >>> vit = ViT(image_size=32, patch_size=8, dim=64, depth=2, num_heads=2, num_frames=8)
+        >>> vit(torch.zeros(1, 8, 3, 32, 32)).shape
+        torch.Size([1, 64, 64])
 
-    Source: Dosovitskiy et al. 2020, ViT (arXiv 2010.11929), as in Assran et al. 2023, I-JEPA (arXiv 2301.08243).
+    Source: Dosovitskiy et al. 2020, ViT (arXiv 2010.11929), as in Assran et al. 2023, I-JEPA (arXiv 2301.08243), and of
+    clips in Bardes et al. 2024, V-JEPA (arXiv 2404.08471).
     Deviations: none in the function; patches are gathered before they are projected, which is cheaper.
     """
 
@@ -142,6 +157,8 @@ class ViT(nn.Module):
         other_sizes: OtherSizes = "interpolate",
         qkv_bias: bool = True,
         stem: Stem = "linear",
+        num_frames: int = 0,
+        tubelet_size: int = 2,
     ):
         super().__init__()
         self.config = ViTConfig(
@@ -156,16 +173,23 @@ class ViT(nn.Module):
             other_sizes=other_sizes,
             qkv_bias=qkv_bias,
             stem=stem,
+            num_frames=num_frames,
+            tubelet_size=tubelet_size,
         )
         self.patch_size = _pair(patch_size)
         self.grid = self.config.grid
-        self.num_tokens = self.grid[0] * self.grid[1]
+        self.num_tokens = math.prod(self.grid)
         self.embedding_dim = dim
-        self.patch_dim = in_channels * self.patch_size[0] * self.patch_size[1]
+        self.patch_planes = in_channels * (tubelet_size if num_frames else 1)
+        self.patch_dim = self.patch_planes * self.patch_size[0] * self.patch_size[1]
         self.patch_embed = self._stem()
         self.blocks = nn.ModuleList(Block(dim, num_heads, self.config.mlp_dim, qkv_bias) for _ in range(depth))
         self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.register_buffer("position_table", self._positions(self.grid, None), persistent=False)
+        table = self._positions(self.grid, None)
+        if positions == "stored":
+            self.position_table = nn.Parameter(table)
+        else:
+            self.register_buffer("position_table", table, persistent=False)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -173,13 +197,14 @@ class ViT(nn.Module):
         init_transformer(self, self.blocks)
         if not isinstance(self.patch_embed, nn.Linear):
             self.patch_embed.reset_parameters()
-        self.position_table.copy_(self._positions(self.grid, self.position_table.device))
+        with torch.no_grad():
+            self.position_table.copy_(self._positions(self.grid, self.position_table.device))
 
     def _stem(self) -> nn.Linear | CosineStem | FeatureStem:
         """Build what makes a patch a token."""
         dim = self.config.dim
         if self.config.stem == "cosine":
-            return CosineStem(self.patch_size, self.config.in_channels, dim)
+            return CosineStem(self.patch_size, self.patch_planes, dim)
         if self.config.stem == "feature":
             return FeatureStem(self.num_tokens, self.patch_dim, dim)
         return nn.Linear(self.patch_dim, dim)
@@ -197,16 +222,19 @@ class ViT(nn.Module):
         return part
 
     def forward(
-        self, x: Float[Tensor, "b c h w"], context_idx: Int[Tensor, "b k"] | None = None
+        self, x: Float[Tensor, "b *t c h w"], context_idx: Int[Tensor, "b k"] | None = None
     ) -> Float[Tensor, "b _ d"]:
         """Return the tokens of the patches at `context_idx`, or of all patches without it.
 
         Args:
-            x: Normalised images, of any size that the patch divides.
-            context_idx: Visible patches of each image, counted row by row; nothing else is looked at.
+            x: Normalised images (b, c, h, w), or clips (b, t, c, h, w) where the network was built for them, of any
+                size that the patch divides. A clip shorter than a tubelet, such as a still image, is filled by its
+                last frame.
+            context_idx: Visible patches of each image, counted row by row, of a clip moment by moment; nothing else is
+                looked at.
 
         Raises:
-            UserError: If the patch does not divide the image, or the channels do not fit.
+            UserError: If the patch does not divide the image or the clip, or axes or channels do not fit.
         """
         tokens, rotation = self._embed(x, context_idx)
         for block in self.blocks:
@@ -214,7 +242,7 @@ class ViT(nn.Module):
         return self.norm(tokens)
 
     def forward_layers(
-        self, x: Float[Tensor, "b c h w"], layers: Sequence[int], context_idx: Int[Tensor, "b k"] | None = None
+        self, x: Float[Tensor, "b *t c h w"], layers: Sequence[int], context_idx: Int[Tensor, "b k"] | None = None
     ) -> list[Float[Tensor, "b _ d"]]:
         """Return the tokens after each of the named blocks, each through the final LayerNorm, for probes on layers.
 
@@ -239,35 +267,83 @@ class ViT(nn.Module):
         return [self.norm(after[layer]) for layer in layers]
 
     def _embed(self, x: Tensor, context_idx: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        if x.shape[1] != self.config.in_channels:
-            raise UserError(f"this ViT takes {self.config.in_channels} channels, got images with {x.shape[1]}.")
-        grid = grid_of((x.shape[2], x.shape[3]), self.patch_size)
-        patches = rearrange(x, "b c (gh h) (gw w) -> b (gh gw) (c h w)", gh=grid[0], gw=grid[1])
+        patches, grid = self._cut(x)
         if context_idx is not None:
             patches = patches.gather(1, repeat(context_idx, "b k -> b k p", p=patches.shape[-1]))
         is_of_place = isinstance(self.patch_embed, FeatureStem)
         tokens: Tensor = self.patch_embed(patches, context_idx) if is_of_place else self.patch_embed(patches)
         table = self.position_table if grid == self.grid else self._positions_for(grid)
-        if self.config.positions == "rotary":
+        if is_rotary(self.config.positions):
             return tokens, select_rotation(table, context_idx)
         return tokens + (table if context_idx is None else table[context_idx]), None
 
+    def _cut(self, x: Tensor) -> tuple[Float[Tensor, "b n p"], Grid]:
+        """Return the patches of images or clips, and the sides of their grid."""
+        tubelet_size = self.config.tubelet_size if self.config.num_frames else 0
+        if x.ndim != 4 + bool(tubelet_size):
+            takes = "clips (b, t, c, h, w)" if tubelet_size else "images (b, c, h, w)"
+            raise UserError(f"this ViT takes {takes}, got a tensor of {tuple(x.shape)}.")
+        if x.shape[-3] != self.config.in_channels:
+            raise UserError(f"this ViT takes {self.config.in_channels} channels, got images with {x.shape[-3]}.")
+        return cut_patches(x, self.patch_size, tubelet_size)
+
     def _positions(self, grid: Grid, device: torch.device | None, native: Grid | None = None) -> Tensor:
+        head_dim = self.config.dim // self.config.num_heads
         if self.config.positions == "rotary":
-            return rotary_table(grid, self.config.dim // self.config.num_heads, native, device)
+            return rotary_table(grid, head_dim, native, device)
+        if self.config.positions == "rotary-released":
+            return released_rotary_table(grid, head_dim, native, device)
         return sincos_table(grid, self.config.dim, device)
 
     def _positions_for(self, grid: Grid) -> Tensor:
         """Return the position table for a grid other than that of training."""
-        device = self.position_table.device
-        if self.config.other_sizes == "regenerate":
+        device, kind = self.position_table.device, self.config.positions
+        if self.config.other_sizes == "regenerate" and kind != "stored":
             return self._positions(grid, device)
-        if self.config.positions == "rotary":
+        if is_rotary(kind):
             return self._positions(grid, device, native=self.grid)
         return resize_table(self.position_table, self.grid, grid)
 
 
-def grid_of(image_size: tuple[int, int], patch_size: tuple[int, int]) -> Grid:
+def cut_patches(
+    x: Float[Tensor, "b *t c h w"], patch_size: tuple[int, int], tubelet_size: int = 0
+) -> tuple[Float[Tensor, "b n p"], Grid]:
+    """Return the patches of images, or the tubelets of clips, as rows of numbers, and the sides of their grid.
+
+    Args:
+        x: Images, or clips where `tubelet_size` is above 0; one shorter than a tubelet is filled by its last frame.
+        patch_size: Height and width of a patch.
+        tubelet_size: Frames of a patch.
+
+    Raises:
+        UserError: If patches do not divide the images, or tubelets the clips.
+    """
+    rows, columns = grid_of((x.shape[-2], x.shape[-1]), patch_size)
+    if not tubelet_size:
+        return rearrange(x, "b c (gh h) (gw w) -> b (gh gw) (c h w)", gh=rows, gw=columns), (rows, columns)
+    lacking = tubelet_size - x.shape[1]
+    if lacking > 0:
+        x = torch.cat((x, x[:, -1:].expand(-1, lacking, -1, -1, -1)), dim=1)
+    moments = moments_of(x.shape[1], tubelet_size)
+    pattern = "b (gt t) c (gh h) (gw w) -> b (gt gh gw) (c t h w)"
+    return rearrange(x, pattern, gt=moments, gh=rows, gw=columns), (moments, rows, columns)
+
+
+def moments_of(num_frames: int, tubelet_size: int) -> int:
+    """Return how many tubelets follow each other in a clip.
+
+    Raises:
+        UserError: If they do not fill it.
+    """
+    if tubelet_size < 1 or num_frames < 1 or num_frames % tubelet_size:
+        raise UserError(
+            f"tubelets of {tubelet_size} frames do not divide clips of {num_frames}; change the tubelet size or the "
+            "number of frames."
+        )
+    return num_frames // tubelet_size
+
+
+def grid_of(image_size: tuple[int, int], patch_size: tuple[int, int]) -> tuple[int, int]:
     """Return how many rows and columns of patches an image has.
 
     Raises:

@@ -15,7 +15,17 @@ from jepakit.recipes.splits import decoder_of, refuse_too_large
 from jepakit.training.loop import Batches
 from jepakit.training.monitor import Monitor
 from jepakit.types import Content
-from jepakit.views import AnyPreprocess, AnyViews, Augment, Preprocess, SignalViews, TablePreprocess, TableViews
+from jepakit.views import (
+    AnyPreprocess,
+    AnyViews,
+    Augment,
+    ClipPreprocess,
+    ClipViews,
+    Preprocess,
+    SignalViews,
+    TablePreprocess,
+    TableViews,
+)
 from jepakit.worlds.distracted import reseeded
 from jepakit.worlds.stream import ClipStream
 
@@ -88,6 +98,10 @@ def mild_views(preprocess: AnyPreprocess) -> AnyViews:
     """Return views in which a sample stays what it is: crops of an image, a signal a little later, noise."""
     if isinstance(preprocess, TablePreprocess):
         return TableViews(preprocess=preprocess, missing=0.1, noise=0.1, name="health")
+    if isinstance(preprocess, ClipPreprocess):
+        mild = mild_views(preprocess.frame)
+        assert isinstance(mild, Augment)
+        return ClipViews(frame=mild)
     if not isinstance(preprocess, Preprocess):
         return SignalViews(preprocess=preprocess, shift_fraction=0.1, noise=0.1, name="health")
     return Augment(

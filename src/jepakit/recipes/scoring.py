@@ -133,7 +133,8 @@ def _inputs(probing: Probing, config: EvaluationConfig, by: CorruptSource) -> In
 def patch_grid(method: Any, size: int) -> tuple[int, int]:
     """Return the patches that are dropped from images of this side: a ViT's own where they fit, else about 8 by 8."""
     if isinstance(method.encoder, ViT) and all(size % side == 0 for side in method.encoder.grid):
-        return method.encoder.grid
+        rows, columns = method.encoder.grid
+        return rows, columns
     side = next(side for side in (8, 7, 6, 5, 4, 3, 2, size) if size % side == 0)
     return side, side
 

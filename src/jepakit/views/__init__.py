@@ -4,6 +4,8 @@ from jepakit.views.any import AnyPreprocess as AnyPreprocess
 from jepakit.views.any import AnyViews as AnyViews
 from jepakit.views.any import SoundPreprocess as SoundPreprocess
 from jepakit.views.augment import Augment as Augment
+from jepakit.views.clips import ClipPreprocess as ClipPreprocess
+from jepakit.views.clips import ClipViews as ClipViews
 from jepakit.views.corrupt import CORRUPTIONS as CORRUPTIONS
 from jepakit.views.corrupt import SEVERITIES as SEVERITIES
 from jepakit.views.corrupt import corrupt as corrupt

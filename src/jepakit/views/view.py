@@ -37,12 +37,12 @@ class View:
     """Hold augmented samples as the encoder takes them, and the parameters of what was done to each.
 
     Args:
-        image: Normalised images, or what signals are laid out as.
+        image: Normalised images or clips, or what signals are laid out as.
         params: One row a sample, zero where nothing was done; named by the `params` of the views' rules.
         whole: The same views before anything was lost, where rules lose something: what targets are made of.
     """
 
-    image: Float[Tensor, "b c h w"]
+    image: Float[Tensor, "b *t c h w"]
     params: Float[Tensor, "b p"]
     whole: Float[Tensor, "b c h w"] | None = None
 
