@@ -18,7 +18,7 @@ from jepakit.hub.layout import BlockNames, Held, Layout, blocks, layer
 from jepakit.masking import MultiBlock
 from jepakit.methods import IJEPAConfig
 from jepakit.nn import ViTConfig
-from jepakit.nn.position import sincos_table
+from jepakit.nn.position import Grid, sincos_table
 from jepakit.types import UserError
 from jepakit.views import IMAGENET_MEAN, IMAGENET_STD, Augment, Preprocess
 
@@ -181,7 +181,7 @@ def require_setting(
         )
 
 
-def take_table(source: Renaming, theirs: str, grid: tuple[int, int], dim: int) -> None:
+def take_table(source: Renaming, theirs: str, grid: Grid, dim: int) -> None:
     """Take a table of positions, which must be the fixed one.
 
     Raises:
@@ -201,6 +201,6 @@ def take_table(source: Renaming, theirs: str, grid: tuple[int, int], dim: int) -
         )
 
 
-def table_of(grid: tuple[int, int], dim: int) -> Tensor:
+def table_of(grid: Grid, dim: int) -> Tensor:
     """Return the table of positions as their files hold it."""
     return sincos_table(grid, dim)[None]
