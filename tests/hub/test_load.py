@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_clips import CLIPS
 from small_methods import CONFIGS, ENCODERS, build
 from small_worlds import WORLDS
 
@@ -56,7 +57,7 @@ def test_a_saved_method_is_loaded_without_naming_its_class(name: str, tmp_path: 
 
 
 def test_every_method_has_its_row_in_the_table() -> None:
-    configs = [*CONFIGS.values(), *ENCODERS.values(), *WORLDS.values()]
+    configs = [*CONFIGS.values(), *ENCODERS.values(), *CLIPS.values(), *WORLDS.values()]
     assert {type(config).__name__ for config in configs} == METHOD_CONFIGS.keys()
     for config in configs:
         assert build_method(config_to_dict(config), seed=3, num_steps=7).config == config

@@ -5,30 +5,15 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from small_clips import CLIPS, ENCODER, SHARED, batch
 
 from jepakit.masking import BandMask, RandomMask, TubeMask
 from jepakit.methods import VJEPA, PixelsConfig, VJEPAConfig
-from jepakit.nn import ViTConfig
 from jepakit.storage import config_from_dict, config_to_dict
-from jepakit.types import UserError, VideoBatch
-from jepakit.views import Augment, ClipPreprocess, ClipViews, Preprocess
+from jepakit.types import UserError
+from jepakit.views import Preprocess
 
-ENCODER = ViTConfig(image_size=16, patch_size=4, dim=24, depth=2, num_heads=2, num_frames=4, in_channels=1)
-SHARED = {
-    "encoder": ENCODER,
-    "augment": ClipViews(frame=Augment(image_size=1, crop_scale=(0.8, 1.0))),
-    "preprocess": ClipPreprocess(num_frames=1, frame=Preprocess(image_size=1, channels=1)),
-    "predictor_dim": 24,
-    "predictor_depth": 2,
-    "predictor_heads": 2,
-}
-CONFIG = VJEPAConfig(**SHARED)
-
-
-def batch(num: int = 3) -> VideoBatch:
-    generator = torch.Generator().manual_seed(0)
-    video = torch.randint(0, 256, (num, 4, 1, 16, 16), dtype=torch.uint8, generator=generator)
-    return VideoBatch(video, torch.arange(num))
+CONFIG = CLIPS["vjepa"]
 
 
 @pytest.mark.parametrize("positions", ["sincos", "rotary", "rotary-released", "stored"])
