@@ -18,7 +18,16 @@ from jepakit.evaluation import EvaluationConfig
 from jepakit.nn import ConvNetConfig, ResNetConfig, ViTConfig
 from jepakit.nn.framenet import FrameNetConfig
 from jepakit.nn.residual_dynamics import ResidualDynamicsConfig
-from jepakit.recipes import AudioData, ImageData, ImageRecipe, SignalRecipe, WorldRecipe, find_recipe, world_pictures
+from jepakit.recipes import (
+    AudioData,
+    ImageData,
+    ImageRecipe,
+    SignalRecipe,
+    VideoRecipe,
+    WorldRecipe,
+    find_recipe,
+    world_pictures,
+)
 from jepakit.recipes.config import CostLearning
 
 CONV = ResNetConfig(num_blocks=(1, 1), width=8, in_channels=1)
@@ -119,6 +128,18 @@ def tiny_sounds(path: Path, name: str = "audio-transform", **data: Any) -> Signa
     training = replace(recipe.training, num_steps=3, batch_size=8, warmup_steps=1, health_every=0, num_workers=0)
     sounds = AudioData(**{"train": str(path), "rate": 8000, "length": 1600, "num_health": 6} | data)
     return replace(recipe, method=method, data=sounds, training=replace(training, device="cpu"))
+
+
+def tiny_video(name: str = "video-vjepa", train: str = "moving-digits", **data: Any) -> VideoRecipe:
+    """Return a recipe of clips of four frames with a small network and three steps."""
+    recipe: Any = find_recipe(name)()
+    encoder = replace(recipe.method.encoder, num_frames=4, patch_size=16, dim=16, depth=1, num_heads=2)
+    if name == "video-future":
+        recipe = replace(recipe, method=replace(recipe.method, mask=replace(recipe.method.mask, horizons=(1,))))
+    method = replace(recipe.method, encoder=encoder, predictor_dim=16, predictor_depth=1, predictor_heads=2)
+    training = replace(recipe.training, num_steps=3, batch_size=4, warmup_steps=1, health_every=0, num_workers=0)
+    clips = replace(recipe.data, train=train, num_frames=4, num_health=6, **data)
+    return VideoRecipe(recipe=name, method=method, data=clips, training=replace(training, device="cpu"))
 
 
 @contextmanager

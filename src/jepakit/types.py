@@ -228,7 +228,7 @@ class Encoder(Protocol):
     embedding_dim: int
 
     def __call__(
-        self, x: Float[Tensor, "b c h w"], context_idx: Int[Tensor, "b k"] | None = None
+        self, x: Float[Tensor, "b *t c h w"], context_idx: Int[Tensor, "b k"] | None = None
     ) -> Float[Tensor, "b n d"]:
         """Return the tokens of the whole input, or of the context alone."""
         ...
@@ -242,11 +242,11 @@ class Method(Protocol):
         """Predict and score one batch; `step` selects the random draws."""
         ...
 
-    def encode(self, x: Float[Tensor, "b c h w"], *, tokens: bool = False) -> Tensor:
+    def encode(self, x: Float[Tensor, "b *t c h w"], *, tokens: bool = False) -> Tensor:
         """Return (b, d) pooled embeddings, or (b, n, d) tokens after the final norm."""
         ...
 
-    def spaces(self, x: Float[Tensor, "b c h w"]) -> Mapping[str, Float[Tensor, "b g _"]]:
+    def spaces(self, x: Float[Tensor, "b *t c h w"]) -> Mapping[str, Float[Tensor, "b g _"]]:
         """Return the embeddings whose health is watched: encoder, target, projector."""
         ...
 

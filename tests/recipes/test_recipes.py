@@ -12,9 +12,9 @@ from torch import nn
 
 from jepakit.hub import build_method
 from jepakit.nn import Linear
-from jepakit.recipes import RECIPES, SignalRecipe, WorldRecipe, find_recipe
+from jepakit.recipes import RECIPES, SignalRecipe, VideoRecipe, WorldRecipe, find_recipe
 from jepakit.storage import config_from_dict, config_to_dict
-from jepakit.types import ImageBatch, SignalBatch, UserError
+from jepakit.types import ImageBatch, SignalBatch, UserError, VideoBatch
 
 PUBLISHED = ("cifar10-ebjepa", "ijepa-vith14", "ijepa-vitg16", "lejepa-vitl14")
 WORLDS = tuple(name for name, build in RECIPES.items() if isinstance(build(), WorldRecipe))
@@ -51,11 +51,14 @@ def test_a_recipe_s_method_can_be_built_from_what_its_run_stores(name: str) -> N
     assert sorted(grouped) == sorted(n for n, p in method.named_parameters() if p.requires_grad)
 
 
-def four_samples(recipe: Any, preprocess: Any) -> ImageBatch | SignalBatch:
+def four_samples(recipe: Any, preprocess: Any) -> ImageBatch | SignalBatch | VideoBatch:
     generator, ids = torch.Generator().manual_seed(0), torch.arange(4)
     if isinstance(recipe, SignalRecipe):
         return SignalBatch(torch.randn(4, preprocess.signal_channels, preprocess.length, generator=generator), ids)
     side = recipe.data.stored_size
+    if isinstance(recipe, VideoRecipe):
+        video = torch.randint(0, 256, (4, recipe.data.num_frames, 1, side, side), generator=generator)
+        return VideoBatch(video.to(torch.uint8), ids)
     shape = (4, preprocess.channels, side, side)
     return ImageBatch(torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator), ids)
 

@@ -7,7 +7,7 @@ from jepakit.commands.forecasting import score_forecasts
 from jepakit.commands.reaching import score_world
 from jepakit.commands.scoring import PROBES, evaluate_method, is_scored
 from jepakit.evaluation.probes import Probe
-from jepakit.recipes import ImageRecipe, Recipe, SignalRecipe, WorldRecipe
+from jepakit.recipes import Recipe, SampleRecipe, WorldRecipe
 from jepakit.recipes.coarse import learn_coarse_level, read_coarse_level
 from jepakit.recipes.data import SeriesData
 from jepakit.recipes.forecasting import feasible_horizons, is_record
@@ -64,7 +64,7 @@ def default_folder(recipe: Recipe) -> Path:
 
 def finish(
     trained: Trained,
-    recipe: ImageRecipe | SignalRecipe,
+    recipe: SampleRecipe,
     run: Run,
     *,
     final: bool = False,

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from jepakit.types import UserError
 
-Encode = Callable[[Float[Tensor, "b c h w"]], Float[Tensor, "b ..."]]
-Preprocess = Callable[[Shaped[Tensor, "b ..."]], Float[Tensor, "b c h w"]]
+Encode = Callable[[Float[Tensor, "b *t c h w"]], Float[Tensor, "b ..."]]
+Preprocess = Callable[[Shaped[Tensor, "b ..."]], Float[Tensor, "b *t c h w"]]
 
 
 @torch.no_grad()

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from jepakit.data import Arrays, Unreadable, read_sounds, to_uint8
 from jepakit.data.decode import open_image, pixels_to_uint8
 from jepakit.types import UserError
-from jepakit.views import Preprocess, SoundPreprocess, TablePreprocess
+from jepakit.views import ClipPreprocess, Preprocess, SoundPreprocess, TablePreprocess
 
 Images = Tensor | NDArray[Any] | Image.Image | str | Path | Sequence[Any]
 _CHUNK = 256
+_CLIPS = 16
 
 
 class Model:
@@ -38,15 +39,16 @@ class Model:
             raise AttributeError(name)
         return getattr(self.method, name)
 
-    def prepare(self, images: Images) -> Float[Tensor, "b c h w"]:
+    def prepare(self, images: Images) -> Float[Tensor, "b *t c h w"]:
         """Return what the encoder takes.
 
         Args:
             images: Float tensors (b, c, h, w) pass as they are. Of a model of signals, arrays or tensors (b, c, t) of
                 its own length are laid out, NaN where nothing was measured; rows of a table may be (b, c), sounds a
-                path or a sequence of them. Of a model of images, uint8 arrays or tensors (b, h, w), (b, c, h, w) or
-                (b, h, w, c), a PIL image, a path, or a sequence of paths, PIL images and uint8 arrays (h, w), (c, h, w)
-                or (h, w, c) are decoded, cut to squares, resized and normalised.
+                path or a sequence of them. Of a model of video, uint8 clips (b, t, c, h, w). Of a model of images,
+                uint8 arrays or tensors (b, h, w), (b, c, h, w) or (b, h, w, c), a PIL image, a path, or a sequence of
+                paths, PIL images and uint8 arrays (h, w), (c, h, w) or (h, w, c) are decoded, cut to squares, resized
+                and normalised.
 
         Raises:
             UserError: The images are of another type or shape, or one of them cannot be read.
@@ -67,8 +69,11 @@ class Model:
         """Return how badly the hidden part of each image was predicted."""
         return torch.cat([self.method.energy(part) for part in self._parts(images)])
 
-    def _parts(self, images: Images) -> Iterator[Float[Tensor, "b c h w"]]:
+    def _parts(self, images: Images) -> Iterator[Float[Tensor, "b *t c h w"]]:
         """Prepare images a few at a time, so that a large set never lies in memory as floats."""
+        if isinstance(self.method.preprocess, ClipPreprocess):
+            yield from self._clips(images)
+            return
         if not isinstance(self.method.preprocess, Preprocess):
             yield from self._signals(images)
             return
@@ -81,6 +86,18 @@ class Model:
         for part in self._pixels(images).split(_CHUNK):
             prepared: Tensor = self.method.preprocess(part.to(self.device))
             yield prepared.to(self.method.dtype)
+
+    def _clips(self, clips: Images) -> Iterator[Float[Tensor, "b t c h w"]]:
+        """Prepare clips a few at a time; what is prepared already passes as it is."""
+        numbers = torch.as_tensor(clips) if isinstance(clips, (Tensor, np.ndarray)) else None
+        if numbers is None or numbers.ndim != 5:
+            got = type(clips).__name__ if numbers is None else f"an array of {tuple(numbers.shape)}"
+            raise UserError(
+                f"This model takes clips as an array of (clips, frames, channels, rows, columns), got {got}."
+            )
+        for part in numbers.split(_CLIPS):
+            moved = part.to(self.device)
+            yield (moved if moved.is_floating_point() else self.method.preprocess(moved)).to(self.method.dtype)
 
     def _signals(self, signals: Images) -> Iterator[Float[Tensor, "b c h w"]]:
         """Lay signals out a few at a time; what is laid out already passes as it is."""

@@ -4,7 +4,9 @@ from jepakit.recipes.agent import AgentRecipe as AgentRecipe
 from jepakit.recipes.agent import live as live
 from jepakit.recipes.config import ImageRecipe as ImageRecipe
 from jepakit.recipes.config import Recipe as Recipe
+from jepakit.recipes.config import SampleRecipe as SampleRecipe
 from jepakit.recipes.config import SignalRecipe as SignalRecipe
+from jepakit.recipes.config import VideoRecipe as VideoRecipe
 from jepakit.recipes.config import WorldData as WorldData
 from jepakit.recipes.config import WorldRecipe as WorldRecipe
 from jepakit.recipes.data import AudioData as AudioData

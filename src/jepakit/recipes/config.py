@@ -1,4 +1,4 @@
-"""Describe a reproducible run on images, on signals or in a world: method, data, training, seed."""
+"""Describe a reproducible run on images, signals or video, or in a world: method, data, training, seed."""
 
 from dataclasses import dataclass, field
 
@@ -13,8 +13,9 @@ from jepakit.methods import (
     PixelWorldConfig,
     TransformJEPAConfig,
     VICRegConfig,
+    VJEPAConfig,
 )
-from jepakit.recipes.data import ImageData, SignalData
+from jepakit.recipes.data import ImageData, SignalData, VideoData
 from jepakit.training import TrainingConfig
 from jepakit.types import UserError
 from jepakit.worlds import (
@@ -68,6 +69,36 @@ class SignalRecipe:
     data: SignalData
     training: TrainingConfig
     seed: int = field(default=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoRecipe:
+    """Describe one run on video that can be repeated.
+
+    Args:
+        recipe: The recipe's name.
+        method: What to learn by; its encoder sets the frames and the size of a clip.
+        data: What to learn from.
+        training: How to train.
+        seed: Seed of weights and of every draw.
+
+    Raises:
+        UserError: The data's clips have another number of frames than the encoder takes.
+    """
+
+    recipe: str
+    method: VJEPAConfig | PixelsConfig | IJEPASIGRegConfig
+    data: VideoData
+    training: TrainingConfig
+    seed: int = field(default=0)
+
+    def __post_init__(self) -> None:
+        wanted, given = self.method.encoder.num_frames, self.data.num_frames
+        if wanted != given:
+            raise UserError(
+                f"The encoder takes clips of {wanted} frames and the data gives {given}; set --data.num-frames and "
+                "--method.encoder.num-frames to the same number."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,4 +288,5 @@ class WorldRecipe:
             )
 
 
-Recipe = ImageRecipe | SignalRecipe | WorldRecipe
+SampleRecipe = ImageRecipe | SignalRecipe | VideoRecipe
+Recipe = SampleRecipe | WorldRecipe

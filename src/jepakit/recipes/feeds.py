@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from jepakit.data import Loader, Skipped, overlooked, read_all
-from jepakit.recipes.config import ImageRecipe, SignalRecipe, WorldRecipe
+from jepakit.recipes.config import SampleRecipe, WorldRecipe
 from jepakit.recipes.divided import Sources
 from jepakit.recipes.splits import decoder_of, refuse_too_large
 from jepakit.training.loop import Batches
@@ -50,7 +50,7 @@ class Feed:
     skipped: Callable[[], list[Skipped]] = list
 
 
-def sample_feed(recipe: ImageRecipe | SignalRecipe, sources: Sources, method: Any, device: torch.device) -> Feed:
+def sample_feed(recipe: SampleRecipe, sources: Sources, method: Any, device: torch.device) -> Feed:
     """Return batches of the training samples, and a monitor over held-out ones.
 
     Raises:
@@ -86,7 +86,7 @@ def learning_world(recipe: WorldRecipe) -> Any:
 
 def health_inputs(
     method: Any, content: Content, num_views: int = 4
-) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b v c h w"]]:
+) -> tuple[Float[Tensor, "b *t c h w"], Float[Tensor, "b v *t c h w"]]:
     """Prepare the held-out samples and a few mild views of each, the same at every measurement."""
     mild = mild_views(method.preprocess)
     ids = torch.arange(len(content), device=content.device)

@@ -1,4 +1,8 @@
-"""Save the arrays from which the report draws: views, masks, predictions, feature maps and nearest neighbours."""
+"""Save the arrays from which the report draws: views, masks, predictions, feature maps and nearest neighbours.
+
+A clip is laid out as a strip of film: the first frame of each tubelet, one beside the other. A map over its tokens is
+laid out alike, so all that is drawn of images is drawn of clips.
+"""
 
 import math
 from collections.abc import Mapping
@@ -8,14 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Shaped, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
 from jepakit.jepa import EncodeThenIndex, HideThenEncode
 from jepakit.methods import Pixels
 from jepakit.storage import Run, write_atomically
-from jepakit.types import Content, ImageBatch, SignalBatch
+from jepakit.types import Content, ImageBatch, SignalBatch, VideoBatch
 from jepakit.views import AnyPreprocess
 
 _SHOWN = 8
@@ -48,9 +52,9 @@ def save_pictures(run: Run, method: Any, content: Content) -> None:
 
 def seen(method: Any, content: Content) -> NDArray[Any]:
     """Return what people are shown of samples: images as they are, signals as they are laid out."""
-    return (
-        _pixels(content) if content.dtype == torch.uint8 else _to_pixels(method.preprocess, method.preprocess(content))
-    )
+    if content.dtype != torch.uint8:
+        return _to_pixels(method.preprocess, method.preprocess(content))
+    return _pixels(_strip(method, content) if content.ndim == 5 else content)
 
 
 def pca_maps(method: Any, images: Content) -> NDArray[Any]:
@@ -63,20 +67,19 @@ def pca_maps(method: Any, images: Content) -> NDArray[Any]:
     colours = centred @ axes[:3].T
     low, high = (torch.quantile(colours, q, dim=0) for q in (0.02, 0.98))
     colours = ((colours - low) / (high - low).clamp(min=1e-8)).clamp(0, 1)
-    height, width = grid_of(method, num_tokens)
-    maps: NDArray[Any] = rearrange(colours, "(n gh gw) c -> n gh gw c", n=n, gh=height, gw=width).cpu().numpy()
+    maps: NDArray[Any] = _laid_out(colours.unflatten(0, (n, num_tokens)), grid_of(method, num_tokens)).cpu().numpy()
     return maps
 
 
-def grid_of(method: Any, num_tokens: int) -> tuple[int, int]:
-    """Return rows and columns of an encoder's tokens; a convolution's map has nearly the shape of what it sees."""
+def grid_of(method: Any, num_tokens: int) -> tuple[int, ...]:
+    """Return the sides of an encoder's grid of tokens; a convolution's map has nearly the shape of what it sees."""
     height, width = method.preprocess.shape
     wanted = math.log(height / width)
     rows = min(
         (rows for rows in range(1, num_tokens + 1) if num_tokens % rows == 0),
         key=lambda rows: abs(math.log(rows * rows / num_tokens) - wanted),
     )
-    grid: tuple[int, int] = getattr(method.encoder, "grid", (rows, num_tokens // rows))
+    grid: tuple[int, ...] = getattr(method.encoder, "grid", (rows, num_tokens // rows))
     return grid
 
 
@@ -99,32 +102,33 @@ def neighbours(method: Any, images: Content) -> dict[str, NDArray[Any]]:
 
 def masks(method: Any, images: Content, ids: Int[Tensor, " n"]) -> dict[str, NDArray[Any]]:
     """Return what a step shows and asks of each image, on the grid of patches."""
-    batch = ImageBatch(images, ids) if images.dtype == torch.uint8 else SignalBatch(images, ids)
-    view = method.prepare(batch, 0)
+    kinds: dict[int, Any] = {4: ImageBatch, 5: VideoBatch}
+    view = method.prepare(kinds.get(images.ndim, SignalBatch)(images, ids), 0)
     hidden = method.hide(ids, 0)
-    height, width = method.encoder.grid
-    visible = _marked(hidden.context_idx[:, None], height * width)[:, 0]
-    asked = _marked(hidden.target_idx, height * width)
+    grid, num_tokens = method.encoder.grid, method.encoder.num_tokens
+    visible = _marked(hidden.context_idx[:, None], num_tokens)
+    asked = _marked(hidden.target_idx, num_tokens)
+    drawn = method.preprocess.to_pixels(view.float())
     return {
-        "image": _to_pixels(method.preprocess, view),
-        "context": rearrange(visible, "n (gh gw) -> n gh gw", gh=height).cpu().numpy(),
-        "targets": rearrange(asked, "n q (gh gw) -> n q gh gw", gh=height).cpu().numpy(),
+        "image": _pixels(_strip(method, drawn) if drawn.ndim == 5 else drawn),
+        "context": _laid_out(visible.mT, grid)[..., 0].cpu().numpy(),
+        "targets": rearrange(_laid_out(asked.mT, grid), "n gh gw q -> n q gh gw").cpu().numpy(),
     }
 
 
 def energy_maps(method: Any, images: Content, num_questions: int = 32) -> NDArray[Any]:
     """Return the mean energy of each position over several masks, (n, gh, gw); NaN where nothing was asked."""
     x = method.preprocess(images).to(method.dtype)
-    height, width = method.encoder.grid
-    total = torch.zeros(len(images) * height * width, device=x.device)
+    num_tokens = method.encoder.num_tokens
+    total = torch.zeros(len(images) * num_tokens, device=x.device)
     count = torch.zeros_like(total)
     for question in range(num_questions):
         prediction = method.questions(x, torch.zeros(len(x), dtype=torch.long, device=x.device), question)
         energy = method.objective.distance(prediction.z_hat.float(), prediction.z.float())
-        place = prediction.sample * height * width + prediction.group
+        place = prediction.sample * num_tokens + prediction.group
         total.index_add_(0, place, energy)
         count.index_add_(0, place, torch.ones_like(energy))
-    maps: NDArray[Any] = (total / count).view(len(images), height, width).cpu().numpy()
+    maps: NDArray[Any] = _laid_out((total / count).view(len(images), -1, 1), method.encoder.grid)[..., 0].cpu().numpy()
     return maps
 
 
@@ -133,8 +137,10 @@ def reconstruction(method: Any, images: Content, ids: Int[Tensor, " n"]) -> dict
     x = method.preprocess(images).to(method.dtype)
     prediction = method.questions(x, ids, 0)
     height, width = method.encoder.patch_size
-    cut = "n c (gh h) (gw w) -> (n gh gw) (c h w)"
-    patches = rearrange(x, cut, h=height, w=width).clone()
+    tubelet = method.encoder.config.tubelet_size if x.ndim == 5 else 1
+    x = x if x.ndim == 5 else x[:, None]
+    cut = "n (gt t) c (gh h) (gw w) -> (n gt gh gw) (c t h w)"
+    patches = rearrange(x, cut, t=tubelet, h=height, w=width).clone()
     rows = prediction.sample * method.encoder.num_tokens + prediction.group
     masked, filled = patches.clone(), patches.clone()
     masked[rows] = 0.0
@@ -143,13 +149,28 @@ def reconstruction(method: Any, images: Content, ids: Int[Tensor, " n"]) -> dict
         variance, mean = torch.var_mean(patches[rows], dim=-1, keepdim=True, correction=0)
         values = values * torch.sqrt(variance + 1e-6) + mean
     filled[rows] = values
-    shape = {"n": len(images), "gh": method.encoder.grid[0], "c": x.shape[1], "h": height, "w": width}
-    back = "(n gh gw) (c h w) -> n c (gh h) (gw w)"
-    return {
-        "image": seen(method, images),
-        "masked": _to_pixels(method.preprocess, rearrange(masked, back, **shape)),
-        "predicted": _to_pixels(method.preprocess, rearrange(filled, back, **shape)),
-    }
+    rows_and_columns = dict(zip(("gh", "gw"), method.encoder.grid[-2:], strict=True))
+    shape = {"n": len(images), "c": x.shape[2], "t": tubelet, "h": height, "w": width} | rows_and_columns
+    back = "(n gt gh gw) (c t h w) -> n (gt t) c (gh h) (gw w)"
+
+    def drawn(flat: Tensor) -> NDArray[Any]:
+        clips = rearrange(flat, back, **shape)
+        if images.ndim == 5:
+            return _pixels(_strip(method, method.preprocess.to_pixels(clips.float())))
+        return _to_pixels(method.preprocess, clips[:, 0])
+
+    return {"image": seen(method, images), "masked": drawn(masked), "predicted": drawn(filled)}
+
+
+def _strip(method: Any, clips: UInt8[Tensor, "n t c h w"]) -> UInt8[Tensor, "n c h w_all"]:
+    """Return the first frame of each tubelet of clips, one beside the other."""
+    return rearrange(clips[:, :: method.encoder.config.tubelet_size], "n t c h w -> n c h (t w)")
+
+
+def _laid_out(values: Shaped[Tensor, "n k c"], grid: tuple[int, ...]) -> Shaped[Tensor, "n gh gw_all c"]:
+    """Return a map over tokens as rows and columns, of clips the moments side by side."""
+    moments = grid[0] if len(grid) == 3 else 1
+    return rearrange(values, "n (t gh gw) c -> n gh (t gw) c", t=moments, gh=grid[-2])
 
 
 def _marked(idx: Int[Tensor, "n q m"], num_tokens: int) -> Tensor:

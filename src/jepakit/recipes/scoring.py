@@ -23,6 +23,7 @@ from jepakit.evaluation import (
 )
 from jepakit.evaluation.robustness import CorruptSource
 from jepakit.nn import ViT
+from jepakit.recipes.clip_floors import clip_arms
 from jepakit.recipes.divided import Probing
 from jepakit.recipes.signal_floors import signal_arms
 from jepakit.recipes.table_floors import table_arms
@@ -33,6 +34,7 @@ from jepakit.views import (
     SOUND_CORRUPTIONS,
     TABLE_CORRUPTIONS,
     Augment,
+    ClipPreprocess,
     Preprocess,
     SoundPreprocess,
     TablePreprocess,
@@ -72,6 +74,8 @@ def raw_arms(method: Any, inputs: Inputs, num_pixel_copies: int) -> dict[str, Ar
     """Return the floors that see the input itself: pixels, or signals as they are laid out and their statistics."""
     if isinstance(method.preprocess, TablePreprocess):
         return table_arms(method.preprocess, inputs)
+    if isinstance(method.preprocess, ClipPreprocess):
+        return clip_arms(method.preprocess, inputs)
     if not isinstance(method.preprocess, Preprocess):
         return signal_arms(method.preprocess, inputs)
     size = min(method.preprocess.image_size, MAX_PIXEL_SIZE)
@@ -83,7 +87,9 @@ def raw_arms(method: Any, inputs: Inputs, num_pixel_copies: int) -> dict[str, Ar
 
 
 def corruptions_of(method: Any) -> tuple[str, ...]:
-    """Return the kinds of corruption under which a method is scored."""
+    """Return the kinds of corruption under which a method is scored; none of clips."""
+    if isinstance(method.preprocess, ClipPreprocess):
+        return ()
     for kind, corruptions in ((TablePreprocess, TABLE_CORRUPTIONS), (SoundPreprocess, SOUND_CORRUPTIONS)):
         if isinstance(method.preprocess, kind):
             return corruptions
@@ -104,6 +110,8 @@ def probe_inputs(method: Any, probing: Probing, config: EvaluationConfig) -> Inp
         return probe_images(probing, config, patch_grid(method, probing.train.content.shape[-1]))
     if isinstance(method.preprocess, TablePreprocess):
         return _inputs(probing, config, partial(corrupt_table, method.preprocess))
+    if isinstance(method.preprocess, ClipPreprocess):
+        return _inputs(probing, config, None)
     is_sound = isinstance(method.preprocess, SoundPreprocess)
     return _inputs(probing, config, corrupt_sounds if is_sound else corrupt_series)
 
@@ -119,7 +127,7 @@ def probe_images(probing: Probing, config: EvaluationConfig, grid: tuple[int, in
     return _inputs(probing, config, partial(corrupt_pixels, partial(corrupt, grid=grid)))
 
 
-def _inputs(probing: Probing, config: EvaluationConfig, by: CorruptSource) -> Inputs:
+def _inputs(probing: Probing, config: EvaluationConfig, by: CorruptSource | None) -> Inputs:
     return Inputs(
         train=probing.train.content,
         test=probing.test.content,
@@ -143,7 +151,7 @@ def network_arm(method: Any, inputs: Inputs, config: EvaluationConfig, is_floor:
     """Return a network's arm: pooled features, tokens where an attentive probe is asked for, dropped patches."""
     device = device_of(method)
 
-    def prepare(content: Content) -> Float[Tensor, "b c h w"]:
+    def prepare(content: Content) -> Float[Tensor, "b *t c h w"]:
         prepared: Tensor = method.preprocess(content.to(device))
         return prepared.to(method.dtype)
 
@@ -155,7 +163,9 @@ def network_arm(method: Any, inputs: Inputs, config: EvaluationConfig, is_floor:
         POOLING,
         is_floor,
         encode_tokens=partial(method.encode, tokens=True) if "attentive" in config.probes else None,
-        drop_tokens=_drop_tokens(method, config.seed) if isinstance(method.encoder, ViT) else None,
+        drop_tokens=_drop_tokens(method, config.seed)
+        if isinstance(method.encoder, ViT) and len(method.encoder.grid) == 2
+        else None,
     )
 
 

@@ -37,12 +37,23 @@ def signal_arms(preprocess: Any, inputs: Inputs) -> dict[str, Arm]:
         return torch.cat((mean, std, value.amin(dim=2), value.amax(dim=2), change), dim=1)
 
     return {
-        "raw values": _arm(inputs, raw, "raw values", "none"),
-        "statistics": _arm(inputs, statistics, "raw values", "mean, deviation, least, largest and change of a row"),
+        "raw values": floor_arm(inputs, raw, "raw values", "none"),
+        "statistics": floor_arm(
+            inputs, statistics, "raw values", "mean, deviation, least, largest and change of a row"
+        ),
     }
 
 
-def _arm(inputs: Inputs, features: Callable[[Tensor], Float[Tensor, "b d"]], layer: str, pooling: str) -> Arm:
+def floor_arm(inputs: Inputs, features: Callable[[Tensor], Float[Tensor, "b d"]], layer: str, pooling: str) -> Arm:
+    """Return the arm of numbers that need no network.
+
+    Args:
+        inputs: The labelled samples.
+        features: Makes the numbers of some samples.
+        layer: What they are made of.
+        pooling: How.
+    """
+
     def of(signal: Tensor) -> Float[Tensor, "n d"]:
         return torch.cat([features(part).float().cpu() for part in signal.split(_AT_ONCE)])
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from jepakit.nearest import nearest
-from jepakit.recipes import agents, audio, cifar, digits, mazes, published, series, swm, tables, two_rooms
+from jepakit.recipes import agents, audio, cifar, digits, mazes, published, series, swm, tables, two_rooms, video
 from jepakit.recipes.agent import AgentRecipe
-from jepakit.recipes.config import ImageRecipe, Recipe, SignalRecipe, WorldRecipe
+from jepakit.recipes.config import ImageRecipe, Recipe, SignalRecipe, VideoRecipe, WorldRecipe
 from jepakit.recipes.pixels_vs_embeddings import pixels_vs_embeddings
 from jepakit.types import UserError
 
@@ -36,6 +36,9 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "audio-ijepa": audio.audio_ijepa,
     "audio-values": audio.audio_values,
     "audio-wave": audio.audio_wave,
+    "video-vjepa": video.video_vjepa,
+    "video-future": video.video_future,
+    "video-pixels": video.video_pixels,
     "two-rooms-fixed": two_rooms.two_rooms_fixed,
     "two-rooms-fixed-pixels": two_rooms.two_rooms_fixed_pixels,
     "two-rooms-fixed-random-encoder": two_rooms.two_rooms_fixed_random_encoder,
@@ -63,9 +66,9 @@ def find_recipe(name: str) -> Callable[[], Recipe]:
     return _found(
         name,
         RECIPES,
-        (ImageRecipe, SignalRecipe, WorldRecipe),
+        (ImageRecipe, SignalRecipe, VideoRecipe, WorldRecipe),
         "recipe",
-        "an ImageRecipe, a SignalRecipe or a WorldRecipe",
+        "an ImageRecipe, a SignalRecipe, a VideoRecipe or a WorldRecipe",
     )
 
 

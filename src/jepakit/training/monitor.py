@@ -49,8 +49,8 @@ class Monitor:
 
     def __init__(
         self,
-        images: Float[Tensor, "b c h w"],
-        views: Float[Tensor, "b v c h w"] | None = None,
+        images: Float[Tensor, "b *t c h w"],
+        views: Float[Tensor, "b v *t c h w"] | None = None,
         num_settling: int = 0,
     ):
         self.images = images
@@ -75,6 +75,6 @@ class Monitor:
         values = measure(spaces, pooled)
         return HealthReport(step, values, diagnose(values, reference, is_settling=step < self.num_settling))
 
-    def _spaces(self, method: Any, images: Float[Tensor, "b c h w"]) -> dict[str, Float[Tensor, "b g _"]]:
+    def _spaces(self, method: Any, images: Float[Tensor, "b *t c h w"]) -> dict[str, Float[Tensor, "b g _"]]:
         chunks = [method.spaces(part.to(method.dtype)) for part in images.split(_CHUNK)]
         return {name: torch.cat([chunk[name].float() for chunk in chunks]) for name in chunks[0]}

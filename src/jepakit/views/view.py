@@ -44,7 +44,7 @@ class View:
 
     image: Float[Tensor, "b *t c h w"]
     params: Float[Tensor, "b p"]
-    whole: Float[Tensor, "b c h w"] | None = None
+    whole: Float[Tensor, "b *t c h w"] | None = None
 
 
 def rotate(y: Tensor, x: Tensor, half_turns: Tensor) -> tuple[Tensor, Tensor]:
