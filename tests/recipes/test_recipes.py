@@ -280,6 +280,7 @@ def test_a_file_without_that_recipe_is_one_sentence(tmp_path: Path, name: str, s
 def test_a_function_that_returns_no_recipe_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(OWN)
     with pytest.raises(
-        UserError, match=r"nothing of .* must return an ImageRecipe, a SignalRecipe, a VideoRecipe or a WorldRecipe, got int"
+        UserError,
+        match=r"nothing of .* must return an ImageRecipe, a SignalRecipe, a VideoRecipe or a WorldRecipe, got int",
     ):
         find_recipe(f"{tmp_path}/own.py:nothing")()
