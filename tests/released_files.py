@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 DIM, DEPTH, PATCH, GRID, PREDICTOR = 48, 2, 4, 7, 24
+MOMENTS, TUBELET = 4, 2
+PREDICTOR_2 = 72  # twelve heads
 
 
 def _norm(name: str, dim: int) -> dict[str, Tensor]:
@@ -86,12 +88,78 @@ def ijepa_of_huggingface(kind: str = "IJepaModel", **settings: Any) -> Any:
     defaults = {"hidden_size": DIM, "num_hidden_layers": DEPTH, "num_attention_heads": 2, "intermediate_size": 4 * DIM}
     sizes = {"image_size": GRID * PATCH, "patch_size": PATCH, "layer_norm_eps": 1e-6}
     config = transformers.IJepaConfig(**defaults | sizes | settings)
-    model = getattr(transformers, kind)(config).eval()
+    model = filled(getattr(transformers, kind)(config).eval())
+    with torch.no_grad():
+        side = config.image_size // config.patch_size
+        base = getattr(model, "ijepa", model)
+        base.embeddings.position_embeddings.copy_(sincos((side, side), config.hidden_size))
+    return model
+
+
+def sincos3(grid: tuple[int, int, int], dim: int) -> Tensor:
+    """Return V-JEPA's table: a third each, rounded up, for moment, row and column, cut to the width."""
+    share = -(-dim // 6)
+    omega = 10000.0 ** -(torch.arange(share, dtype=torch.float64) / share)
+    axes = torch.meshgrid(*(torch.arange(size, dtype=torch.float64) for size in grid), indexing="ij")
+    angles = [axis.flatten()[:, None] * omega for axis in axes]
+    return torch.cat([part for angle in angles for part in (angle.sin(), angle.cos())], dim=1)[:, :dim].float()[None]
+
+
+def vjepa_encoder(generation: int, dim: int = DIM) -> dict[str, Tensor]:
+    """Return the weights of an encoder of clips under Meta's names; that of V-JEPA 2 holds no table."""
+    held = ijepa_encoder(dim)
+    held["patch_embed.proj.weight"] = 0.1 * torch.randn(dim, 3, TUBELET, PATCH, PATCH)
+    table = {"pos_embed": sincos3((MOMENTS, GRID, GRID), dim)}
+    return {name: weight for name, weight in held.items() if name != "pos_embed"} | (table if generation == 1 else {})
+
+
+def vjepa_predictor(generation: int) -> dict[str, Tensor]:
+    """Return the weights of a predictor of clips under Meta's names."""
+    width, kinds = (PREDICTOR, 2) if generation == 1 else (PREDICTOR_2, 10)
+    held = ijepa_predictor(width=width)
+    held = {name: weight for name, weight in held.items() if name not in ("mask_token", "predictor_pos_embed")}
+    if generation == 1:
+        held["predictor_pos_embed"] = sincos3((MOMENTS, GRID, GRID), width)
+    return held | {f"mask_tokens.{kind}": torch.randn(1, 1, width) for kind in range(kinds)}
+
+
+def vjepa_file(generation: int) -> dict[str, Any]:
+    """Return what Meta's V-JEPA saves: as I-JEPA, behind `module.backbone.`."""
+    parts = {name: vjepa_encoder(generation) for name in ("encoder", "target_encoder")}
+    parts["predictor"] = vjepa_predictor(generation)
+    return ijepa_file() | {name: behind("module.backbone.", part) for name, part in parts.items()}
+
+
+def probe_file(generation: int, dim: int = DIM, classes: int = 5) -> dict[str, Any]:
+    """Return what Meta's evaluations save: a probe (of V-JEPA 2's several), and the state of their training."""
+    block = "pooler.cross_attention_block"
+    held = {"pooler.query_tokens": torch.randn(1, 1, dim)}
+    held |= _norm(f"{block}.norm1", dim) | _norm(f"{block}.norm2", dim)
+    held |= _linear(f"{block}.xattn.q", dim, dim) | _linear(f"{block}.xattn.kv", dim, 2 * dim)
+    held |= _linear(f"{block}.mlp.fc1", dim, 4 * dim) | _linear(f"{block}.mlp.fc2", 4 * dim, dim)
+    held |= _linear("linear", dim, classes)
+    if generation == 1:
+        weights = behind("module.", held | _linear(f"{block}.xattn.proj", dim, dim))
+        return {"classifier": weights, "opt": {}, "scaler": None, "epoch": 20}
+    weights = behind("module.", held | _blocks("pooler.blocks", dim, 3))
+    return {"classifiers": [weights, {}], "opt": [{}], "scaler": [None], "epoch": 20}
+
+
+def vjepa_of_huggingface(kind: str = "VJEPA2Model", **settings: Any) -> Any:
+    """Return transformers' V-JEPA 2 with random weights of a size that shows mistakes."""
+    transformers = pytest.importorskip("transformers", reason="transformers not installed")
+    torch.manual_seed(1)
+    defaults = {"hidden_size": DIM, "num_hidden_layers": DEPTH, "num_attention_heads": 2, "patch_size": PATCH}
+    sizes = {"crop_size": GRID * PATCH, "frames_per_clip": MOMENTS * TUBELET, "tubelet_size": TUBELET}
+    predictor = {"pred_hidden_size": 24, "pred_num_attention_heads": 2, "pred_num_hidden_layers": DEPTH}
+    config = transformers.VJEPA2Config(**defaults | sizes | predictor | settings)
+    return filled(getattr(transformers, kind)(config).eval())
+
+
+def filled(model: Any) -> Any:
+    """Fill a model with random weights, norms around 1."""
     with torch.no_grad():
         for parameter in model.parameters():
             size = parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.2
             parameter.copy_(size * torch.randn_like(parameter) + (parameter == 1).all())
-        side = config.image_size // config.patch_size
-        base = getattr(model, "ijepa", model)
-        base.embeddings.position_embeddings.copy_(sincos((side, side), config.hidden_size))
     return model

@@ -7,11 +7,11 @@ import torch
 
 from jepakit.masking import MultiBlock
 from jepakit.methods import (
-    EncoderOnlyConfig,
     IJEPAConfig,
     IJEPASIGRegConfig,
     LeJEPAConfig,
     PixelsConfig,
+    ReleasedConfig,
     TransformJEPAConfig,
     VICRegConfig,
 )
@@ -54,7 +54,7 @@ CONFIGS: dict[str, Any] = {
         encoder=CONV, augment=AUGMENT, preprocess=PREPROCESS, projector_dims=(16, 8), predictor_dim=16, num_slices=16
     ),
 }
-ENCODERS: dict[str, Any] = {"encoder_only": EncoderOnlyConfig(encoder=VIT, preprocess=PREPROCESS)}
+ENCODERS: dict[str, Any] = {"released": ReleasedConfig(encoder=VIT, preprocess=PREPROCESS)}
 """What is never trained, so it stands under none of the tests of training."""
 MASKED_NAMES = ("ijepa", "ijepa_whitened", "ijepa_sigreg", "pixels")
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from released_files import GRID, PATCH, ijepa_file, ijepa_of_huggingface, saved
+from released_files import GRID, PATCH, ijepa_file, ijepa_of_huggingface, saved, vjepa_of_huggingface
 from tiny_runs import write_images
+from video_files import av_or_skip, numbered, write_video
 
 from jepakit.cli import run
 
@@ -32,11 +33,37 @@ def test_a_file_is_imported_embedded_and_exported(tmp_path: Path, capsys: pytest
     }
 
 
+def test_an_imported_model_is_evaluated_on_labelled_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ijepa_of_huggingface().save_pretrained(tmp_path / "theirs")
+    assert run(["import", str(tmp_path / "theirs"), "--out", str(tmp_path / "ours")]) == 0
+    write_images(tmp_path / "images", per_class=12)
+    options = ["--data", str(tmp_path / "images"), "--probes", "ridge", "--no-robustness"]
+    assert run(["evaluate", str(tmp_path / "ours")]) == 2
+    assert "--data FOLDER" in capsys.readouterr().err
+    assert run(["evaluate", str(tmp_path / "ours"), *options]) == 0
+    told = capsys.readouterr().out
+    assert "accuracy on the dev split" in told
+    assert all(arm in told for arm in ("jepa", "random init", "raw pixels"))
+    record = json.loads((tmp_path / "ours/evaluation.json").read_text())
+    assert record["checkpoint"] == "imported"
+    assert (tmp_path / "ours/report.html").is_file()
+
+
 def test_a_folder_of_transformers_is_embedded_as_it_is(tmp_path: Path) -> None:
     ijepa_of_huggingface(image_size=GRID * PATCH).save_pretrained(tmp_path / "theirs")
     write_images(tmp_path / "images", per_class=1)
     assert run(["embed", str(tmp_path / "theirs"), str(tmp_path / "images"), str(tmp_path / "z.npy")]) == 0
     assert np.load(tmp_path / "z.npy").shape == (3, 48)
+
+
+def test_videos_are_embedded_by_an_imported_model_of_clips(tmp_path: Path) -> None:
+    av_or_skip()
+    vjepa_of_huggingface().save_pretrained(tmp_path / "theirs")
+    for name in ("one", "two"):
+        write_video(tmp_path / f"videos/{name}.mp4", [numbered(number) for number in range(30)])
+    out = tmp_path / "z.npy"
+    assert run(["embed", str(tmp_path / "theirs"), str(tmp_path / "videos"), str(out)]) == 0
+    assert np.load(out).shape == (2, 48)
 
 
 @pytest.mark.parametrize(

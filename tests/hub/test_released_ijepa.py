@@ -13,7 +13,8 @@ from small_methods import build
 
 import jepakit
 from jepakit.hub import import_released, load
-from jepakit.types import UserError
+from jepakit.hub.vit_names import Untold
+from jepakit.types import ImageBatch, UserError
 
 SIDE = GRID * PATCH
 NEAR = {"rtol": 0.0, "atol": 1e-5}
@@ -69,13 +70,47 @@ def test_shards_are_read_together(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_what_a_task_adds_is_left_out_and_said(tmp_path: Path) -> None:
-    theirs = ijepa_of_huggingface("IJepaForImageClassification", num_labels=5)
-    theirs.save_pretrained(tmp_path)
-    model = load(tmp_path)
+def test_a_task_s_classifier_comes_too_and_goes_back(tmp_path: Path) -> None:
+    theirs = ijepa_of_huggingface("IJepaForImageClassification", id2label={0: "cat", 1: "dog", 2: "fox"})
+    theirs.save_pretrained(tmp_path / "theirs")
+    model = load(tmp_path / "theirs")
     x = torch.randn(2, 3, SIDE, SIDE)
+    with torch.no_grad():
+        torch.testing.assert_close(model.classify(x), theirs(x).logits, **NEAR)
+    assert model.config.labels == ("cat", "dog", "fox")
     torch.testing.assert_close(model.encode(x, tokens=True), tokens_of(theirs.ijepa, x), **NEAR)
-    assert sorted(model.description["imported"]["left_out"]) == ["classifier.bias", "classifier.weight"]
+    jepakit.export(tmp_path / "theirs", tmp_path / "back")
+    again = type(theirs).from_pretrained(tmp_path / "back").eval()
+    with torch.no_grad():
+        assert torch.equal(again(x).logits, theirs(x).logits)
+    assert again.config.id2label == {0: "cat", 1: "dog", 2: "fox"}
+
+
+def test_a_table_that_was_changed_stays_a_weight(tmp_path: Path) -> None:
+    theirs = ijepa_of_huggingface()
+    with torch.no_grad():
+        theirs.embeddings.position_embeddings.add_(0.1 * torch.randn(1, GRID**2, 48))
+    theirs.save_pretrained(tmp_path / "theirs")
+    model = load(tmp_path / "theirs")
+    assert model.config.encoder.positions == "stored"
+    for side in (SIDE, SIDE + 3 * PATCH):
+        x = torch.randn(2, 3, side, side)
+        expected = tokens_of(theirs, x, interpolate_pos_encoding=True)
+        torch.testing.assert_close(model.encode(x, tokens=True), expected, **NEAR)
+    jepakit.export(tmp_path / "theirs", tmp_path / "back")
+    again = load_file(tmp_path / "back/model.safetensors")["embeddings.position_embeddings"]
+    assert torch.equal(again, theirs.embeddings.position_embeddings)
+
+
+@pytest.mark.parametrize("part", ["target_encoder", "predictor"])
+def test_a_changed_table_of_meta_s_goes_round_too(part: str, tmp_path: Path) -> None:
+    held = ijepa_file()
+    name = {"target_encoder": "module.pos_embed", "predictor": "module.predictor_pos_embed"}[part]
+    held[part][name] = held[part][name] + 0.1
+    import_with_heads(saved(tmp_path / "ijepa.pth.tar", held), tmp_path / "ours", 2)
+    jepakit.export(tmp_path / "ours", tmp_path / "again.pth.tar", to="meta")
+    again = torch.load(tmp_path / "again.pth.tar", weights_only=True)
+    assert torch.equal(again[part][name], held[part][name])
 
 
 def test_an_encoder_alone_says_what_it_cannot(tmp_path: Path) -> None:
@@ -83,8 +118,10 @@ def test_an_encoder_alone_says_what_it_cannot(tmp_path: Path) -> None:
     model = load(tmp_path)
     with pytest.raises(UserError, match="an encoder alone and has no predictor, so it gives no energy"):
         model.energy(torch.zeros(1, 3, SIDE, SIDE))
-    with pytest.raises(UserError, match="an encoder alone, which predicts nothing, so it cannot be trained"):
-        model.predict(None, 0)
+    with pytest.raises(UserError, match="no moving average, so it cannot be trained as it is"):
+        model.predict(ImageBatch(torch.zeros(1, 3, SIDE, SIDE, dtype=torch.uint8), torch.arange(1)), 0)
+    with pytest.raises(UserError, match="This model has no classifier"):
+        model.classify(torch.zeros(1, 3, SIDE, SIDE))
 
 
 def test_the_normalisation_is_the_folder_s(tmp_path: Path) -> None:
@@ -177,7 +214,7 @@ def test_the_branch_is_chosen_and_recorded(tmp_path: Path) -> None:
 
 def test_the_average_and_the_encoder_are_two(tmp_path: Path) -> None:
     """Both begin as the average, and training one must not move the other."""
-    model = import_released(saved(tmp_path / "ijepa.pth.tar", ijepa_file()), num_heads=2).method
+    model = import_released(saved(tmp_path / "ijepa.pth.tar", ijepa_file()), Untold(num_heads=2)).method
     with torch.no_grad():
         model.encoder.norm.weight.add_(1)
     assert torch.equal(model.encoder.norm.weight, model.target.encoder.norm.weight + 1)

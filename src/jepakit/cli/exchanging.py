@@ -19,8 +19,13 @@ def import_(arguments: list[str]) -> int:
         out: Path,
         branch: str | None = None,
         num_heads: int | None = None,
+        image_size: int | None = None,
+        num_frames: int | None = None,
+        encoder: Path | None = None,
     ) -> Any:
-        return path, out, partial(commands.import_checkpoint, path, out, branch=branch, num_heads=num_heads)
+        sizes = {"num_heads": num_heads, "image_size": image_size, "num_frames": num_frames}
+        options: dict[str, Any] = {"branch": branch, "encoder": encoder} | sizes
+        return path, out, partial(commands.import_checkpoint, path, out, **options)
 
     path, out, call = parse(described(asked, commands.import_checkpoint), "import", arguments)
     imported = call()
@@ -42,7 +47,7 @@ def export(arguments: list[str]) -> int:
     def asked(
         model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")],
         out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")],
-        to: Literal["hf", "meta"] = "hf",
+        to: Literal["hf", "meta", "onnx"] = "hf",
         checkpoint: Checkpoint = "last",
     ) -> Any:
         return Run(model), checkpoint, partial(commands.export, model, out, to=to, checkpoint=checkpoint)

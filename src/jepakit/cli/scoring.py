@@ -28,6 +28,7 @@ def evaluate(arguments: list[str]) -> int:
         checkpoint: Checkpoint = "last",
         probes: tuple[Probe, ...] = PROBES,
         robustness: bool = True,
+        data: str | None = None,
         episodes: int | None = None,
         diagnose: int = 0,
         floor: Path | None = None,
@@ -37,7 +38,7 @@ def evaluate(arguments: list[str]) -> int:
         both = {"final": final, "checkpoint": checkpoint}
         of_worlds = {"episodes": episodes, "diagnose": diagnose, "floor": floor}
         of_records = {"horizons": horizons, "season": season}
-        return run, both, {"probes": probes, "robustness": robustness}, of_worlds, of_records
+        return run, both, {"probes": probes, "robustness": robustness, "data": data}, of_worlds, of_records
 
     folder, options, of_images, of_worlds, of_records = parse(
         described(asked, commands.evaluate), "evaluate", arguments

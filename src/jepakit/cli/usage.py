@@ -9,7 +9,7 @@ COMMANDS = {
     "experiment": "NAME [--out DIR]       answer a question by many trainings, on a page; the same command goes on",
     "embed": "MODEL IMAGES OUT       write embeddings of a folder, table or saved dataset (.npy + .csv, or .parquet)",
     "import": "PATH --out DIR         convert a file of Meta's or a folder of Hugging Face's once into our folder",
-    "export": "MODEL OUT [--to hf]    write a model as Hugging Face's folder or as Meta's file",
+    "export": "MODEL OUT [--to hf]    write a model as Hugging Face's folder, Meta's file, or ONNX",
     "compare": "RUN RUN ... [--final]  paired differences between runs, and what differs in their settings",
     "report": "RUN                    rebuild report.html from a run's files",
     "doctor": "                       what this machine can do, and what stands in the way",

@@ -12,12 +12,12 @@ from torch import Tensor
 from jepakit.data import Decoder, ImageDecoder, Skipped, open_source
 from jepakit.data.reading import decode_in_workers, default_num_workers, unreadable_sentence
 from jepakit.hub import Model, load
-from jepakit.recipes.data import data_from
+from jepakit.recipes.data import Data, VideoData, data_from
 from jepakit.recipes.splits import decoder_of, open_whole
 from jepakit.storage import write_atomically
 from jepakit.training.precision import choose_device
 from jepakit.types import UserError
-from jepakit.views import Preprocess
+from jepakit.views import ClipPreprocess, Preprocess
 
 _CHUNK = 256
 _HEADER = ("row", "name")
@@ -37,7 +37,9 @@ class Embedded:
 def embed(
     model: Path | str, images: Path | str, out: Path | str, *, column: str | None = None, checkpoint: str = "last"
 ) -> Embedded:
-    """Embed a folder, a table or a saved dataset of images, or signals of the kind that a run has learned from.
+    """Embed a folder, a table or a saved dataset of images, or signals or videos of the kind that a model takes.
+
+    Of an imported model of clips each video gives one clip, from its middle, at 4 pictures a second.
 
     Args:
         model: A run directory or a folder written by `save_pretrained`.
@@ -68,9 +70,14 @@ def _open(model: Model, spec: Path | str, column: str | None) -> Decoder:
     """Open samples of the kind that a model has learned from, in the form that it takes."""
     if isinstance(model.preprocess, Preprocess):
         return ImageDecoder(open_source(spec, column=column), model.preprocess.channels, model.preprocess.image_size)
-    if "data" not in model.description:
+    data: Data
+    if "data" in model.description:
+        data = data_from(model.description["data"])
+    elif isinstance(model.preprocess, ClipPreprocess):
+        frame = model.preprocess.frame
+        data = VideoData(train=str(spec), num_frames=model.preprocess.num_frames, stored_size=frame.image_size)
+    else:
         raise UserError("How these signals are read is written in a run; give the run directory, not its model alone.")
-    data = data_from(model.description["data"])
     return decoder_of(open_whole(data, str(spec)), data, model.preprocess.channels)
 
 

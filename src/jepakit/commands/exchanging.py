@@ -5,12 +5,20 @@ from pathlib import Path
 
 from jepakit.hub import EXPORTS, import_released, load
 from jepakit.hub.imported import Imported
+from jepakit.hub.vit_names import Untold
 from jepakit.nearest import nearest
 from jepakit.types import UserError
 
 
 def import_checkpoint(
-    path: Path | str, out: Path | str, *, branch: str | None = None, num_heads: int | None = None
+    path: Path | str,
+    out: Path | str,
+    *,
+    branch: str | None = None,
+    num_heads: int | None = None,
+    image_size: int | None = None,
+    num_frames: int | None = None,
+    encoder: Path | str | None = None,
 ) -> Imported:
     """Convert a file of Meta's or a folder of Hugging Face's once into a folder that every command takes.
 
@@ -18,7 +26,11 @@ def import_checkpoint(
         path: The file (`.pth.tar`, `.pt`), or the folder with config.json and safetensors.
         out: Our folder: config.json, which tells the source, its sha256 and the branch, and model.safetensors.
         branch: Of a file of Meta's: which encoder embeds, `target_encoder` unless told otherwise, or `encoder`.
-        num_heads: Heads of the encoder, where its width is none of Meta's and the file does not tell.
+        num_heads: Heads of the encoder, or of a probe, where they are not Meta's and the file does not tell.
+        image_size: Side of V-JEPA 2's frames, which its files do not tell; 256 unless told otherwise.
+        num_frames: Frames of V-JEPA 2's clips; 16 unless told otherwise. The encoder takes any size and length, the
+            predictor this one.
+        encoder: Of a file that holds a probe alone: any model whose encoder it was trained on.
 
     Raises:
         UserError: The source cannot be read or does not fit, or `out` holds something already.
@@ -30,7 +42,9 @@ def import_checkpoint(
         raise UserError(f"{out} is a file; give a folder to write to.")
     if folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"{out} holds files already; give a new folder or remove it.")
-    imported = import_released(source, branch=branch, num_heads=num_heads)
+    onto = None if encoder is None else load(encoder).method
+    untold = Untold(num_heads=num_heads, image_size=image_size, num_frames=num_frames)
+    imported = import_released(source, untold, branch=branch, encoder=onto)
     imported.save(folder)
     return imported
 
@@ -47,9 +61,9 @@ def export(model: Path | str, out: Path | str, *, to: str = "hf", checkpoint: st
 
     Args:
         model: A run directory, or a folder that `import` or `save_pretrained` wrote.
-        out: With `hf` a folder for `transformers`' `IJepaModel.from_pretrained`; with `meta` a file in the layout of
-            Meta's I-JEPA.
-        to: `hf`, Hugging Face's folder of the encoder, or `meta`, Meta's file of encoder, average and predictor.
+        out: With `hf` a folder for transformers' `from_pretrained`; with `meta` a file in the layout of Meta's.
+        to: `hf`, Hugging Face's folder of an I-JEPA's encoder or of a V-JEPA 2, or `meta`, Meta's file of encoder,
+            average and predictor, or `onnx`, a file of the encoder for runtimes without torch.
         checkpoint: Of a run: `last` or `healthy`.
 
     Raises:

@@ -8,8 +8,8 @@ from typing import Any
 from jepakit.commands.reaching import is_world
 from jepakit.evaluation import Evaluation, EvaluationConfig
 from jepakit.evaluation.probes import Probe
-from jepakit.hub import load
-from jepakit.recipes.data import Data, data_from
+from jepakit.hub import Model, load
+from jepakit.recipes.data import Data, ImageData, data_from
 from jepakit.recipes.divided import Sources
 from jepakit.recipes.forecasting import is_record
 from jepakit.recipes.pipeline import note_skipped
@@ -18,7 +18,8 @@ from jepakit.recipes.splits import open_sources, read_probing
 from jepakit.report import build_report
 from jepakit.storage import Run, append_line, read_json, read_object, refuse_shipped, write_json
 from jepakit.training.precision import choose_device
-from jepakit.types import UserError
+from jepakit.types import UserError, require
+from jepakit.views import Preprocess
 
 PROBES: tuple[Probe, ...] = ("ridge", "logistic", "knn", "kshot")
 _CELLS = {"scores": ("name", "arm"), "gains": ("name", "arm"), "robustness": ("probe", "arm", "kind")}
@@ -34,8 +35,9 @@ def evaluate(
     checkpoint: str = "last",
     probes: tuple[Probe, ...] = PROBES,
     robustness: bool = True,
+    data: str | None = None,
 ) -> Evaluation:
-    """Score a trained run by every probe, beside random init, the raw input and chance.
+    """Score a trained run, or an imported model, by every probe, beside random init, the raw input and chance.
 
     Writes evaluation.json, in which scores of the same weights and split by other probes stay, names what could not be
     read in skipped.json, and rebuilds report.html.
@@ -47,6 +49,7 @@ def evaluate(
         checkpoint: `last` or `healthy`.
         probes: Which probes; `attentive` is the one that takes minutes.
         robustness: Whether to score corrupted test samples too.
+        data: Of an imported model of images: the labelled images to probe by, as in `ImageData.train`.
 
     Raises:
         UserError: The run has no checkpoint, or its data has no labels.
@@ -54,21 +57,40 @@ def evaluate(
     refuse_shipped(run)
     directory = Run(run)
     model = load(directory.path, checkpoint=checkpoint, device=choose_device("auto"))
-    if "step" not in model.description:
-        raise UserError(f"{directory.path} is no run directory; give the --out of a training.")
     if is_world(directory):
         raise UserError(f"{directory.path} learned a world, which is evaluated by reaching goals: evaluate_reaching.")
-    data = data_from(model.description["data"])
-    if is_record(data):
+    divided = _data_of(model, directory, data)
+    if is_record(divided):
         raise UserError(f"{directory.path} learned from a record, whose future is to be forecast: evaluate_forecasts.")
-    which = {name: model.description[name] for name in ("checkpoint", "step")}
-    evaluation = evaluate_method(
-        model.method, open_sources(data), data, directory, which, final=final, probes=probes, robustness=robustness
-    )
+    which = {"checkpoint": model.description.get("checkpoint", "imported"), "step": model.description.get("step", 0)}
+    options: dict[str, Any] = {"final": final, "probes": probes, "robustness": robustness}
+    evaluation = evaluate_method(model.method, open_sources(divided), divided, directory, which, **options)
     if evaluation is None:
-        raise UserError(f"{data.train} has no labels to probe by: train with a labelled set beside it (--data.probe).")
+        raise UserError(
+            f"{divided.train} has no labels to probe by: train with a labelled set beside it (--data.probe)."
+        )
     build_report(directory)
     return evaluation
+
+
+def _data_of(model: Model, run: Run, given: str | None) -> Data:
+    """Return the samples of a run; of an imported model those that were given.
+
+    Raises:
+        UserError: A run was given samples that are not its own, or a model that is no run none, or it is none of
+            images.
+    """
+    if "step" in model.description:
+        require(given is None, f"{run.path} is a run, which is scored on the data that it was divided from.")
+        return data_from(model.description["data"])
+    if given is None:
+        raise UserError(
+            f"{run.path} is no run directory; give the --out of a training, or the labelled images to probe an "
+            "imported model by: --data FOLDER."
+        )
+    if not isinstance(model.preprocess, Preprocess):
+        raise UserError(f"{run.path} is no model of images, of which alone --data takes a labelled set.")
+    return ImageData(train=given, stored_size=model.preprocess.image_size)
 
 
 def evaluate_method(
@@ -98,7 +120,7 @@ def evaluate_method(
         UserError: The labelled samples are too many to hold in memory, or not one can be read.
     """
     start = time.perf_counter()
-    workers = run.config()["training"]["num_workers"]
+    workers = run.config().get("training", {}).get("num_workers", 0)
     probing = read_probing(sources, data, method.preprocess.channels, workers, final=final)
     if probing is None:
         return None

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +19,12 @@ state, 10 GB for I-JEPA's ViT-H and 30 GB for the largest, one branch in four or
 LARGEST_IN_MEMORY = 4 * 2**30
 """Most bytes of a file that must be read as a whole: torch.save's form before torch 1.6."""
 _SHOWN = 4
+_SCALAR = np.float64(0).__reduce__()[0]
+_NUMBERS: list[Any] = [
+    *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    *(np.dtype, *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool"))),
+]
+"""How numpy's single numbers are pickled, which losses and step counts beside the weights may be."""
 
 
 def read_foreign(path: Path | str, largest: int | None = None) -> dict[str, Any]:
@@ -46,7 +53,8 @@ def read_foreign(path: Path | str, largest: int | None = None) -> dict[str, Any]
     if is_safetensors:
         return dict(load_tensors(file)[0])
     try:
-        held = torch.load(str(file), map_location="cpu", weights_only=True, mmap=is_mapped)
+        with torch.serialization.safe_globals(_NUMBERS):
+            held = torch.load(str(file), map_location="cpu", weights_only=True, mmap=is_mapped)
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} is damaged or was cut short; copy it again ({_reason(error)}).") from error
     except pickle.UnpicklingError as error:
@@ -103,12 +111,20 @@ class Renaming:
         weights: By their names, without what all of them begin with.
         origin: The file, for messages.
         prefix: What all of them begin with in the file, for messages.
+        because: What tells the shape that a weight must have, for messages.
     """
 
-    def __init__(self, weights: Mapping[str, Tensor], origin: str | Path, prefix: str = ""):
+    def __init__(
+        self,
+        weights: Mapping[str, Tensor],
+        origin: str | Path,
+        prefix: str = "",
+        because: str = "the sizes of the others",
+    ):
         self.left = dict(weights)
         self.origin = origin
         self.prefix = prefix
+        self.because = because
         self.given: dict[str, tuple[str, Tensor]] = {}
 
     def called(self, theirs: str) -> str:
@@ -129,6 +145,18 @@ class Renaming:
                 f"{self.origin}: {self.called(theirs)!r} has shape {tuple(weight.shape)}, not {num_axes} axes."
             )
         return weight
+
+    def require_shape(self, theirs: str, expected: tuple[int, ...]) -> None:
+        """Check the shape of a weight.
+
+        Raises:
+            UserError: It is missing, or of another shape.
+        """
+        shape = tuple(self.look(theirs).shape)
+        if shape != expected:
+            raise UserError(
+                f"{self.origin}: {self.called(theirs)!r} has shape {shape}, where {self.because} ask for {expected}."
+            )
 
     def take(self, theirs: str) -> Tensor:
         """Return a weight that is used; what is left at the end is an error."""
@@ -155,13 +183,12 @@ class Renaming:
         for part in ("running_mean", "running_var", "num_batches_tracked"):
             self.move(f"{theirs}.{part}", f"{ours}.{part}")
 
-    def follow(self, layout: Layout, expected: Mapping[str, Tensor], because: str) -> None:
+    def follow(self, layout: Layout, expected: Mapping[str, Tensor]) -> None:
         """Give the module every weight that a layout names.
 
         Args:
             layout: How theirs are called.
             expected: Ours, whose shapes count.
-            because: What asks for these shapes, for messages.
 
         Raises:
             UserError: One of theirs is missing or misshapen.
@@ -170,10 +197,7 @@ class Renaming:
             whole = expected[ours].shape
             each = held.shape_of_piece(whole)
             for theirs in held.names:
-                if (shape := tuple(self.look(theirs).shape)) != each:
-                    raise UserError(
-                        f"{self.origin}: {self.called(theirs)!r} has shape {shape}, where {because} ask for {each}."
-                    )
+                self.require_shape(theirs, each)
             self.put(held.names[0], ours, joined([self.take(theirs) for theirs in held.names], whole))
 
     def count(self, prefix: str) -> int:

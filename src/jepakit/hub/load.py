@@ -5,8 +5,9 @@ from typing import Any
 
 import torch
 
+from jepakit.hub.empty import build_empty, can_be_empty
 from jepakit.hub.model import Model
-from jepakit.hub.names import build_method
+from jepakit.hub.names import method_config
 from jepakit.hub.released import import_released, is_released
 from jepakit.storage import SHIPPED, Run, load_weights, located, read_model
 from jepakit.types import UserError
@@ -55,7 +56,9 @@ def load(
         description, weights, origin = _read_run(Run(folder), checkpoint)
     if not isinstance(description.get("method"), dict):
         raise UserError(f"{folder} holds no jepakit model: its config.json describes no method.")
-    method = build_method(description["method"], int(description.get("seed", 0)), num_steps=1)
+    config = method_config(description["method"])
+    seed = int(description.get("seed", 0))
+    method = build_empty(config, seed) if can_be_empty(config) else config.build(seed=seed, num_steps=1)
     load_weights(method, weights, origin)
     return Model(method.eval().to(device), description)
 

@@ -65,6 +65,11 @@ class Model:
         """Return pooled embeddings (b, d), or with `tokens` (b, n, d), of images in any form that `prepare` takes."""
         return torch.cat([self.method.encode(part, tokens=tokens).float() for part in self._parts(images)])
 
+    @torch.no_grad()
+    def classify(self, images: Images) -> Float[Tensor, "b classes"]:
+        """Return a score for each class of a model with a classifier, in any form that `prepare` takes."""
+        return torch.cat([self.method.classify(part).float() for part in self._parts(images)])
+
     def energy(self, images: Images) -> Float[Tensor, " b"]:
         """Return how badly the hidden part of each image was predicted."""
         return torch.cat([self.method.energy(part) for part in self._parts(images)])

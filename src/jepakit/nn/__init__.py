@@ -12,6 +12,8 @@ from jepakit.nn.batchnorm import BatchNorm as BatchNorm
 from jepakit.nn.batchnorm import convert_batchnorm as convert_batchnorm
 from jepakit.nn.block import MLP as MLP
 from jepakit.nn.block import Block as Block
+from jepakit.nn.classifier import Classifier as Classifier
+from jepakit.nn.classifier import ClassifierConfig as ClassifierConfig
 from jepakit.nn.conditioned import ConditionedPredictor as ConditionedPredictor
 from jepakit.nn.convnet import ConvNet as ConvNet
 from jepakit.nn.convnet import ConvNetConfig as ConvNetConfig

@@ -152,6 +152,11 @@ class MaskedPredictor(nn.Module):
         with torch.no_grad():
             self.position_table.copy_(self._positions(self.position_table.device))
 
+    def compute_positions(self, device: torch.device) -> None:
+        """Make the position table anew, as after a build on "meta"; one that is stored is a weight and stays."""
+        if self.config.positions != "stored":
+            self.position_table = self._positions(device)
+
     def forward(
         self,
         s_x: Float[Tensor, "b k d"],

@@ -200,6 +200,11 @@ class ViT(nn.Module):
         with torch.no_grad():
             self.position_table.copy_(self._positions(self.grid, self.position_table.device))
 
+    def compute_positions(self, device: torch.device) -> None:
+        """Make the position table anew, as after a build on "meta"; one that is stored is a weight and stays."""
+        if self.config.positions != "stored":
+            self.position_table = self._positions(self.grid, device)
+
     def _stem(self) -> nn.Linear | CosineStem | FeatureStem:
         """Build what makes a patch a token."""
         dim = self.config.dim

@@ -209,9 +209,12 @@ def _smaller(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c s s"]:
 
 
 def pixel_augment(method: Any, image_size: int) -> Any:
-    """Return the method's own augmentation of training images, at another size."""
+    """Return the method's own augmentation of training images, at another size; a random crop where it has none."""
     views = getattr(method, "views", None)
-    augment: Augment = replace(views.global_ if views is not None else method.augment, image_size=image_size)
+    own = views.global_ if views is not None else getattr(method, "augment", None)
+    look = method.preprocess
+    plain = Augment(image_size=image_size, channels=look.channels, mean=look.mean, std=look.std)
+    augment: Augment = plain if own is None else replace(own, image_size=image_size)
 
     def copies(image: UInt8[Tensor, "n c h w"], ids: Int[Tensor, " n"], copy: int) -> Float[Tensor, "n _ s s"]:
         return augment(image, ids, copy).image

@@ -17,6 +17,8 @@ _SHOWN = 4
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], origin: str | Path) -> None:
     """Load weights into a module, every key and shape exactly; nothing is ever left silently random.
 
+    They are copied, but where the module was built on "meta", without memory, they become its own.
+
     Raises:
         UserError: Keys are missing, unknown or of another shape; the sentence names them.
     """
@@ -32,8 +34,10 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], origin: str |
     problems = [f"{label}: {_list(keys)}" for label, keys in labelled if keys]
     if problems:
         raise UserError(f"{origin} is a checkpoint of another architecture ({'; '.join(problems)}).")
+    is_empty = any(weight.is_meta for weight in expected.values())
+    own = {name: weight.to(expected[name].dtype) for name, weight in weights.items()}
     with torch.no_grad():
-        module.load_state_dict(dict(weights))
+        module.load_state_dict(own, assign=is_empty)
 
 
 def _list(keys: list[str]) -> str:
