@@ -66,6 +66,20 @@ def test_videos_are_embedded_by_an_imported_model_of_clips(tmp_path: Path) -> No
     assert np.load(out).shape == (2, 48)
 
 
+def test_an_imported_model_of_clips_is_evaluated_on_labelled_videos(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    av_or_skip()
+    vjepa_of_huggingface().save_pretrained(tmp_path / "theirs")
+    for number in range(20):
+        pictures = [numbered(15 * (number % 2) + number // 4)] * 22
+        write_video(tmp_path / f"videos/{number % 2}/{number}.mp4", pictures)
+    options = ["--data", str(tmp_path / "videos"), "--probes", "ridge"]
+    assert run(["import", str(tmp_path / "theirs"), "--out", str(tmp_path / "ours")]) == 0
+    assert run(["evaluate", str(tmp_path / "ours"), *options]) == 0
+    assert "random init" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -9,7 +9,7 @@ from jepakit.commands.reaching import is_world
 from jepakit.evaluation import Evaluation, EvaluationConfig
 from jepakit.evaluation.probes import Probe
 from jepakit.hub import Model, load
-from jepakit.recipes.data import Data, ImageData, data_from
+from jepakit.recipes.data import Data, ImageData, VideoData, data_from
 from jepakit.recipes.divided import Sources
 from jepakit.recipes.forecasting import is_record
 from jepakit.recipes.pipeline import note_skipped
@@ -19,7 +19,7 @@ from jepakit.report import build_report
 from jepakit.storage import Run, append_line, read_json, read_object, refuse_shipped, write_json
 from jepakit.training.precision import choose_device
 from jepakit.types import UserError, require
-from jepakit.views import Preprocess
+from jepakit.views import ClipPreprocess, Preprocess
 
 PROBES: tuple[Probe, ...] = ("ridge", "logistic", "knn", "kshot")
 _CELLS = {"scores": ("name", "arm"), "gains": ("name", "arm"), "robustness": ("probe", "arm", "kind")}
@@ -49,7 +49,7 @@ def evaluate(
         checkpoint: `last` or `healthy`.
         probes: Which probes; `attentive` is the one that takes minutes.
         robustness: Whether to score corrupted test samples too.
-        data: Of an imported model of images: the labelled images to probe by, as in `ImageData.train`.
+        data: Of an imported model: the labelled images or videos to probe by, as in `ImageData.train`.
 
     Raises:
         UserError: The run has no checkpoint, or its data has no labels.
@@ -88,8 +88,11 @@ def _data_of(model: Model, run: Run, given: str | None) -> Data:
             f"{run.path} is no run directory; give the --out of a training, or the labelled images to probe an "
             "imported model by: --data FOLDER."
         )
+    if isinstance(model.preprocess, ClipPreprocess):
+        size = model.preprocess.frame.image_size
+        return VideoData(train=given, num_frames=model.preprocess.num_frames, stored_size=size)
     if not isinstance(model.preprocess, Preprocess):
-        raise UserError(f"{run.path} is no model of images, of which alone --data takes a labelled set.")
+        raise UserError(f"{run.path} is no model of images or clips, of which alone --data takes a labelled set.")
     return ImageData(train=given, stored_size=model.preprocess.image_size)
 
 

@@ -21,7 +21,7 @@ def clip_arms(preprocess: ClipPreprocess, inputs: Inputs) -> dict[str, Arm]:
         inputs: The labelled clips.
     """
 
-    def smaller(video: UInt8[Tensor, "b t _ h w"], num_frames: int) -> Float[Tensor, "b c t s s"]:
+    def smaller(video: UInt8[Tensor, "b t _ h w"], num_frames: int) -> Float[Tensor, "b c _ s s"]:
         x = preprocess(video).transpose(1, 2)
         side = min(_SIDE, x.shape[-1])
         return F.adaptive_avg_pool3d(x, (min(num_frames, x.shape[2]), side, side))
