@@ -105,8 +105,8 @@ def watching(**common: Any) -> LeWMConfig:
 CASES: dict[str, Case] = {
     "TwoRooms": Case(Setting(TwoRooms("random"), Wandering(), 6, 4), seeing, 1200, bound=WALKED),
     "SWMTwoRoom": Case(Setting(SWMTwoRoom(), Roaming(), 6, 4), seeing, 350),
-    "PointMaze2D": Case(Setting(PointMaze2D(), Roaming(), 8, 4), mapping, 2000),
-    "PushDisc": Case(Setting(PushDisc(beside=1.0), Roaming(), 6, 4), touching, 3000),
+    "PointMaze2D": Case(Setting(PointMaze2D(), Roaming(), 8, 4), mapping, 5000),
+    "PushDisc": Case(Setting(PushDisc(beside=1.0), Roaming(), 6, 4), touching, 6000),
     "Reacher2D": Case(Setting(Reacher2D(), Roaming(), 6, 4), seeing, 500),
     "BouncingBalls": Case(Setting(BouncingBalls(1, screen_width=24.0), undisturbed, 12, 3), watching, 3000),
 }
