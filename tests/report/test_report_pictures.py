@@ -133,3 +133,13 @@ def test_more_samples_than_shown_are_counted(tmp_path) -> None:
     gallery = galleries(Material(tmp_path, artifacts={"features": arrays}))[0]
     assert len(gallery.cards) == 6
     assert "Shown are 6 of 20." in gallery.lead
+
+
+def test_strips_of_film_stand_below_each_other(tmp_path) -> None:
+    film = {"image": np.zeros((2, 8, 32, 1), dtype=np.uint8), "energy": np.ones((2, 1, 4))}
+    square = {"image": np.zeros((2, 8, 8, 1), dtype=np.uint8), "energy": np.ones((2, 1, 1))}
+    (strips,), (pictures,) = (galleries(Material(tmp_path, artifacts={"energy": one})) for one in (film, square))
+    assert strips.is_reel and strips.card_width == 400
+    assert not pictures.is_reel and pictures.card_width == 212
+    found = {"query": film["image"], "neighbours": np.zeros((2, 1, 8, 32, 1), np.uint8), "similarity": np.ones((2, 1))}
+    assert all(row.is_reel for row in neighbours(Material(tmp_path, artifacts={"neighbours": found})))

@@ -1,6 +1,6 @@
 """Make the pictures of a run: what was hidden and asked, what patches mean, where it is surprised, what is alike."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from jepakit.report.pictures import Canvas, heat
 from jepakit.report.wording import NOT_FINITE, number
 
 MOST_PAIRS = 8
+REEL_WIDTH = 400
 MOST_TRIPLES = 6
 MOST_NEIGHBOURS = 8
 MOST_QUESTIONS = 6
@@ -42,6 +43,7 @@ class Gallery:
         scale: (low, high) of the heat colours, as text.
         scale_of: The term that they show.
         legend: (label, style, kind) of what is drawn over the pictures.
+        is_reel: Whether pictures are strips of film, which stand below each other.
     """
 
     name: str
@@ -54,15 +56,17 @@ class Gallery:
     scale: tuple[str, str] | None = None
     scale_of: str = "energy"
     legend: list[tuple[str, int, str]] = field(default_factory=list)
+    is_reel: bool = False
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Hold one query with its nearest images: (picture, name, similarity)."""
+    """Hold one query with its nearest images: (picture, name, similarity); of clips these are strips of film."""
 
     query: Markup
     name: str
     found: list[tuple[Markup, str, str]] = field(default_factory=list)
+    is_reel: bool = False
 
 
 def galleries(material: Material) -> list[Gallery]:
@@ -74,7 +78,14 @@ def galleries(material: Material) -> list[Gallery]:
         "features": _features,
         "energy": _energy,
     }
-    return [make(material.artifacts[name]) for name, make in makers.items() if name in material.artifacts]
+    made = [(make(material.artifacts[name]), name) for name, make in makers.items() if name in material.artifacts]
+    reel = {"is_reel": True, "card_width": REEL_WIDTH}
+    return [replace(one, **reel) if is_reel(material.artifacts[name]["image"]) else one for one, name in made]
+
+
+def is_reel(images: NDArray[Any]) -> bool:
+    """Return whether pictures (n, h, w, c) are strips of film: three times as wide as high, or more."""
+    return bool(images.shape[2] >= 3 * images.shape[1])
 
 
 def some_of(total: int, most: int) -> str:
@@ -94,7 +105,7 @@ def _masks(arrays: Arrays) -> Gallery:
         cards.append(Card([seen.markup(), asked.markup()], f"{context[i].mean():.0%} is shown"))
     region = "each outlined region, one colour per question" if num_questions > 1 else "the outlined patches"
     lead = (
-        "Left, all that the encoder is shown; the rest is covered. Right, what the predictor is asked about: the "
+        "First, all that the encoder is shown; the rest is covered. Then, what the predictor is asked about: the "
         f"embedding of {region}.{some_of(len(images), MOST_PAIRS)}"
     )
     return Gallery("masks", "What is hidden, what is asked", "Masks", lead, cards, questions=num_questions)
@@ -172,10 +183,11 @@ def neighbours(material: Material) -> list[Neighbours]:
         found = []
         for j in range(k):
             name, similarity = _name(arrays.get("names"), i, j), float(arrays["similarity"][i, j])
-            picture = Canvas(arrays["neighbours"][i, j], name or f"neighbour {j + 1} of image {i + 1}")
-            found.append((picture.markup(), name, NOT_FINITE if not np.isfinite(similarity) else f"{similarity:.3f}"))
+            drawn = Canvas(arrays["neighbours"][i, j], name or f"neighbour {j + 1} of image {i + 1}")
+            found.append((drawn.markup(), name, NOT_FINITE if not np.isfinite(similarity) else f"{similarity:.3f}"))
         name = _name(arrays.get("query_names"), i)
-        rows.append(Neighbours(Canvas(query, name or f"query {i + 1}").markup(), name, found))
+        picture = Canvas(query, name or f"query {i + 1}").markup()
+        rows.append(Neighbours(picture, name, found, is_reel(arrays["query"])))
     return rows
 
 
