@@ -79,8 +79,10 @@ def galleries(material: Material) -> list[Gallery]:
         "energy": _energy,
     }
     made = [(make(material.artifacts[name]), name) for name, make in makers.items() if name in material.artifacts]
-    reel = {"is_reel": True, "card_width": REEL_WIDTH}
-    return [replace(one, **reel) if is_reel(material.artifacts[name]["image"]) else one for one, name in made]
+    return [
+        replace(one, is_reel=True, card_width=REEL_WIDTH) if is_reel(material.artifacts[name]["image"]) else one
+        for one, name in made
+    ]
 
 
 def is_reel(images: NDArray[Any]) -> bool:
