@@ -447,7 +447,7 @@ def test_evaluate_embed_and_compare_say_what_they_did_and_where(
     paths[0].write_bytes(b"")
     assert run(["embed", str(folder), str(tmp_path / "images"), str(tmp_path / "z.npy")]) == 0
     told = capsys.readouterr().out
-    assert "Embedded 5 images in 16 dimensions" in told
+    assert "Embedded 5 samples in 16 dimensions" in told
     assert "skipped 0/000.png: the file is empty" in told
     monkeypatch.setattr("jepakit.commands.comparison.EvaluationConfig", quick_rule)
     assert run(["compare", str(folder), str(other), "--out", str(tmp_path / "page.html")]) == 0

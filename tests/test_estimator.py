@@ -98,7 +98,7 @@ def test_larger_images_are_made_as_small_as_the_recipe_wants_them() -> None:
         (IMAGES.reshape(200, 64), {}, "Flat rows of 64 numbers need image_shape"),
         (IMAGES.reshape(200, 64), {"image_shape": (8, 9)}, r"64 numbers are no images of image_shape=\(8, 9\)"),
         (DIGITS.images, {}, "must be uint8 pixels from 0 to 255, got float64"),
-        (IMAGES[:8], {"batch_size": 16}, "A batch of 16 is more than the 8 images"),
+        (IMAGES[:8], {"batch_size": 16}, "A batch of 16 is more than the 8 samples"),
     ],
 )
 def test_what_cannot_be_fitted_is_one_sentence(images: Any, settings: Any, sentence: str) -> None:

@@ -204,7 +204,7 @@ def _places(folder: Path, asked: str) -> dict[str, Path]:
 
 
 def test_a_run_on_images_and_no_run_at_all_are_told_apart(tiny_run: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="learned from images"):
+    with pytest.raises(UserError, match="learned from samples, not in a world"):
         jepakit.surprise(tiny_run, pairs=1)
     with pytest.raises(UserError, match=r"no run directory|does not exist"):
         jepakit.surprise(tmp_path / "none", pairs=1)

@@ -29,7 +29,7 @@ def embed(arguments: list[str]) -> int:
     warn(collapse(run, checkpoint))
     embedded = call()
     n, dim = embedded.z.shape
-    say(f"Embedded {n} images in {dim} dimensions: {', '.join(map(str, embedded.files))}")
+    say(f"Embedded {n} samples in {dim} dimensions: {', '.join(map(str, embedded.files))}")
     for skip in embedded.skipped:
         say(f"  skipped {skip.name}: {skip.reason}")
     return 0

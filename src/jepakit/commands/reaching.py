@@ -55,8 +55,8 @@ def recipe_of(run: Run) -> WorldRecipe:
     config = run.config()
     if not is_world(run):
         raise UserError(
-            f"{run.path} learned from images, so there is nothing to act in and nothing that follows; give a run in a "
-            "world."
+            f"{run.path} learned from samples, not in a world, so there is nothing to act in and nothing that follows; "
+            "give a run in a world."
         )
     return config_from_dict(WorldRecipe, config)
 

@@ -154,6 +154,11 @@ class MaskedMethod(HideThenEncode):
         return [replace(mask(ids, step), kind=kind) for mask, kind in zip(self.masks, kinds, strict=True)]
 
     def ask(self, s_x: Float[Tensor, "b k d"], hidden: Hidden) -> Float[Tensor, "b q m _"]:
-        """Return what the predictor makes of the context's tokens, asked by the mask token of the mask's kind."""
+        """Return what the predictor makes of the context's tokens, asked by the mask token of the mask's kind.
+
+        A predictor of one mask token, such as anyone's own, is not told the kind.
+        """
+        if self.config.mask_tokens == 1:
+            return super().ask(s_x, hidden)
         z_hat: Tensor = self.predictor(s_x, hidden.context_idx, hidden.target_idx, kind=hidden.kind)
         return z_hat
