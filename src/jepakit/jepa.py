@@ -151,6 +151,9 @@ class JEPA(nn.Module, ABC):
             raise UserError(
                 f"energy takes inputs of {height}x{width}, as in training, got {x.shape[-2]}x{x.shape[-1]}."
             )
+        num_frames = getattr(self.preprocess, "num_frames", None)
+        if num_frames is not None and x.shape[1] != num_frames:
+            raise UserError(f"energy takes clips of {num_frames} frames, as in training, got {x.shape[1]}.")
         ids = torch.zeros(x.shape[0], dtype=torch.long, device=x.device)
         energies = []
         for question in range(self.num_energy_questions):

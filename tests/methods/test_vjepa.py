@@ -99,6 +99,8 @@ def test_a_saved_model_gives_the_same_energy_and_refuses_other_sizes(tmp_path: P
     assert method.encode(x).shape == (3, 24)
     with pytest.raises(UserError, match="energy takes inputs of 16x16"):
         method.energy(x[..., :12, :])
+    with pytest.raises(UserError, match="energy takes clips of 4 frames, as in training, got 2"):
+        method.energy(x[:, :2])
 
 
 def test_pixels_of_tubelets_are_predicted_by_the_same_masks() -> None:
