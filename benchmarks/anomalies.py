@@ -107,12 +107,7 @@ def recipe_for(name: str, args: argparse.Namespace) -> SignalRecipe:
         health_every=args.steps,
     )
     data = replace(recipe.data, train=str(args.data / "etth1.csv"), num_rows=args.rows, length=args.length)
-    method = replace(  # as the recipes were when the settings in CHOSEN were chosen
-        recipe.method,
-        encoder=replace(recipe.method.encoder, stem="cosine"),
-        augment=replace(recipe.method.augment, gap=0.0, channel_drop=0.0),
-    )
-    return fitted_recipe(replace(recipe, method=method, training=training, data=data, seed=args.seed))
+    return fitted_recipe(replace(recipe, training=training, data=data, seed=args.seed))
 
 
 def untrained(recipe: SignalRecipe, windows: Float[Tensor, "b c t"]) -> Any:
