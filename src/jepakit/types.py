@@ -10,8 +10,8 @@ Video is `b t c h w` at every public border. Counts are `num_x`, sizes `x_dim`, 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int, Shaped, UInt8
@@ -32,8 +32,34 @@ def require(ok: bool, message: str) -> None:
         raise UserError(message)
 
 
+B = TypeVar("B", bound="TensorBatch")
+
+
+class TensorBatch:
+    """Share what batches do alike, whatever tensors they hold: each of a sample a row, one of them perhaps absent."""
+
+    id: Int[Tensor, " b"]
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def to(self: B, device: torch.device | str) -> B:
+        """Move all tensors to `device` without waiting for the copies."""
+        held = (None if part is None else part.to(device, non_blocking=True) for part in self._held())
+        return type(self)(*held)
+
+    def parts(self: B, num: int) -> list[B]:
+        """Cut the batch into parts of nearly equal size."""
+        cut = ([None] * num if part is None else part.tensor_split(num) for part in self._held())
+        return [type(self)(*part) for part in zip(*cut, strict=True)]
+
+    def _held(self) -> list[Tensor | None]:
+        held: Any = self
+        return [getattr(held, one.name) for one in fields(held)]
+
+
 @dataclass(frozen=True)
-class ImageBatch:
+class ImageBatch(TensorBatch):
     """Hold source pixels and the stable id of each sample, on which every random draw about it depends."""
 
     image: UInt8[Tensor, "b c h w"]
@@ -44,20 +70,9 @@ class ImageBatch:
         """Return what views are made of."""
         return self.image
 
-    def __len__(self) -> int:
-        return self.image.shape[0]
-
-    def to(self, device: torch.device | str) -> "ImageBatch":
-        """Move both tensors to `device` without waiting for the copy."""
-        return ImageBatch(self.image.to(device, non_blocking=True), self.id.to(device, non_blocking=True))
-
-    def parts(self, num: int) -> list["ImageBatch"]:
-        """Cut the batch into parts of nearly equal size."""
-        return [ImageBatch(*part) for part in zip(self.image.tensor_split(num), self.id.tensor_split(num), strict=True)]
-
 
 @dataclass(frozen=True)
-class SignalBatch:
+class SignalBatch(TensorBatch):
     """Hold signals, NaN where nothing was measured, and the stable id of each.
 
     Args:
@@ -73,22 +88,9 @@ class SignalBatch:
         """Return what views are made of."""
         return self.signal
 
-    def __len__(self) -> int:
-        return self.signal.shape[0]
-
-    def to(self, device: torch.device | str) -> "SignalBatch":
-        """Move both tensors to `device` without waiting for the copy."""
-        return SignalBatch(self.signal.to(device, non_blocking=True), self.id.to(device, non_blocking=True))
-
-    def parts(self, num: int) -> list["SignalBatch"]:
-        """Cut the batch into parts of nearly equal size."""
-        return [
-            SignalBatch(*part) for part in zip(self.signal.tensor_split(num), self.id.tensor_split(num), strict=True)
-        ]
-
 
 @dataclass(frozen=True)
-class VideoBatch:
+class VideoBatch(TensorBatch):
     """Hold source pixels of clips and the stable id of each clip.
 
     Args:
@@ -104,17 +106,6 @@ class VideoBatch:
         """Return what views are made of."""
         return self.video
 
-    def __len__(self) -> int:
-        return self.video.shape[0]
-
-    def to(self, device: torch.device | str) -> "VideoBatch":
-        """Move both tensors to `device` without waiting for the copy."""
-        return VideoBatch(self.video.to(device, non_blocking=True), self.id.to(device, non_blocking=True))
-
-    def parts(self, num: int) -> list["VideoBatch"]:
-        """Cut the batch into parts of nearly equal size."""
-        return [VideoBatch(*part) for part in zip(self.video.tensor_split(num), self.id.tensor_split(num), strict=True)]
-
 
 Samples = ImageBatch | SignalBatch | VideoBatch
 """What methods of images, signals and video learn from: one row a sample, nothing between them."""
@@ -124,7 +115,7 @@ Content = Shaped[Tensor, "b ..."]
 
 
 @dataclass(frozen=True)
-class ClipBatch:
+class ClipBatch(TensorBatch):
     """Hold clips of `t` frames, the actions between them, and the stable id of each clip.
 
     Args:
@@ -138,20 +129,6 @@ class ClipBatch:
     action: Float[Tensor, "b _ a"]
     id: Int[Tensor, " b"]
     proprio: Float[Tensor, "b t p"] | None = None
-
-    def __len__(self) -> int:
-        return self.frames.shape[0]
-
-    def to(self, device: torch.device | str) -> "ClipBatch":
-        """Move all tensors to `device` without waiting for the copy."""
-        frames, action, id = (part.to(device, non_blocking=True) for part in (self.frames, self.action, self.id))
-        proprio = None if self.proprio is None else self.proprio.to(device, non_blocking=True)
-        return ClipBatch(frames, action, id, proprio)
-
-    def parts(self, num: int) -> list["ClipBatch"]:
-        """Cut the batch into parts of nearly equal size."""
-        held = [self.frames, self.action, self.id, *([] if self.proprio is None else [self.proprio])]
-        return [ClipBatch(*part) for part in zip(*(part.tensor_split(num) for part in held), strict=True)]
 
 
 @runtime_checkable

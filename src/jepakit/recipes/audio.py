@@ -12,7 +12,7 @@ from jepakit.methods import IJEPAConfig, PixelsConfig, TransformJEPAConfig
 from jepakit.nn import ConvNetConfig, ViTConfig
 from jepakit.recipes.config import ImageMethodConfig, SignalRecipe
 from jepakit.recipes.data import AudioData
-from jepakit.training import TrainingConfig
+from jepakit.recipes.pace import small_training
 from jepakit.views import MelPreprocess, SoundViews, WavePreprocess
 
 _RATE, _LENGTH = 8000, 6400
@@ -38,16 +38,7 @@ def _recipe(name: str, method: ImageMethodConfig, muon_ratio: float, num_steps: 
         recipe=name,
         method=method,
         data=AudioData(train="sounds", rate=_RATE, length=_LENGTH),
-        training=TrainingConfig(
-            num_steps=num_steps,
-            batch_size=128,
-            optimizer="muon",
-            muon_ratio=muon_ratio,
-            learning_rate=2e-3,
-            warmup_steps=num_steps // 10,
-            weight_decay=0.02,
-            health_every=num_steps // 5,
-        ),
+        training=small_training(num_steps, 128, muon_ratio=muon_ratio),
     )
 
 

@@ -18,7 +18,7 @@ from jepakit.methods import (
 from jepakit.nn import ConvNetConfig, ViTConfig
 from jepakit.recipes.config import ImageMethodConfig, ImageRecipe
 from jepakit.recipes.data import ImageData
-from jepakit.training import TrainingConfig
+from jepakit.recipes.pace import small_training
 from jepakit.views import Augment, MultiCrop, Preprocess
 
 _PREPROCESS = Preprocess(image_size=32, mean=(0.491, 0.482, 0.447), std=(0.247, 0.243, 0.262))
@@ -50,16 +50,7 @@ def _recipe(name: str, method: ImageMethodConfig, muon_ratio: float, num_steps: 
         recipe=name,
         method=method,
         data=ImageData(train="images", stored_size=32, num_health=512, test_fraction=0.2, dev_fraction=0.1),
-        training=TrainingConfig(
-            num_steps=num_steps,
-            batch_size=128,
-            optimizer="muon",
-            muon_ratio=muon_ratio,
-            learning_rate=2e-3,
-            warmup_steps=num_steps // 10,
-            weight_decay=0.02,
-            health_every=num_steps // 6,
-        ),
+        training=small_training(num_steps, 128, muon_ratio=muon_ratio, health_every=num_steps // 6),
     )
 
 

@@ -18,7 +18,7 @@ from jepakit.methods import (
 from jepakit.nn import ConvNetConfig, ViTConfig
 from jepakit.recipes.config import ImageMethodConfig, ImageRecipe
 from jepakit.recipes.data import ImageData
-from jepakit.training import TrainingConfig
+from jepakit.recipes.pace import small_training
 from jepakit.views import Augment, MultiCrop, Preprocess
 
 _PREPROCESS = Preprocess(image_size=8, channels=1, mean=(0.3,), std=(0.37,))
@@ -50,15 +50,12 @@ def _recipe(name: str, method: ImageMethodConfig, muon_ratio: float, num_steps: 
         recipe=name,
         method=method,
         data=ImageData(train="digits", stored_size=8, num_health=128),
-        training=TrainingConfig(
-            num_steps=num_steps,
-            batch_size=256,
-            optimizer="muon",
+        training=small_training(
+            num_steps,
+            256,
             muon_ratio=muon_ratio,
             learning_rate=3e-3,
-            warmup_steps=num_steps // 10,
             weight_decay=0.01,
-            health_every=num_steps // 5,
             log_every=50,
             num_workers=0,
             precision="fp32",

@@ -11,7 +11,7 @@ from jepakit.methods import IJEPAConfig, IJEPASIGRegConfig, PixelsConfig
 from jepakit.nn import ViTConfig
 from jepakit.recipes.config import ImageMethodConfig, SignalRecipe
 from jepakit.recipes.data import SeriesData
-from jepakit.training import TrainingConfig
+from jepakit.recipes.pace import small_training
 from jepakit.views import SeriesPreprocess, SignalViews
 
 _LENGTH, _PATCH = 192, 12
@@ -36,17 +36,7 @@ def _recipe(name: str, method: ImageMethodConfig, num_steps: int = 1500) -> Sign
         recipe=name,
         method=method,
         data=SeriesData(train="record.csv", length=_LENGTH),
-        training=TrainingConfig(
-            num_steps=num_steps,
-            batch_size=128,
-            optimizer="muon",
-            muon_ratio=4.0,
-            learning_rate=2e-3,
-            warmup_steps=num_steps // 10,
-            weight_decay=0.02,
-            health_every=num_steps // 5,
-            num_workers=0,
-        ),
+        training=small_training(num_steps, 128, num_workers=0),
     )
 
 

@@ -10,7 +10,7 @@ from jepakit.methods import PixelsConfig, VJEPAConfig
 from jepakit.nn import ViTConfig
 from jepakit.recipes.config import VideoRecipe
 from jepakit.recipes.data import VideoData
-from jepakit.training import TrainingConfig
+from jepakit.recipes.pace import small_training
 from jepakit.views import Augment, ClipPreprocess, ClipViews, Preprocess
 
 _FRAMES, _SIDE = 16, 32
@@ -44,16 +44,7 @@ def _recipe(name: str, method: VJEPAConfig | PixelsConfig, num_steps: int = 1000
         recipe=name,
         method=method,
         data=VideoData(train="moving-digits", num_frames=_FRAMES, stored_size=_SIDE),
-        training=TrainingConfig(
-            num_steps=num_steps,
-            batch_size=16,
-            optimizer="muon",
-            muon_ratio=4.0,
-            learning_rate=2e-3,
-            warmup_steps=num_steps // 10,
-            weight_decay=0.02,
-            health_every=num_steps // 5,
-        ),
+        training=small_training(num_steps, 16),
     )
 
 
