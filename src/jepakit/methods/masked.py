@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -13,7 +12,7 @@ from jepakit.masking import AnyMask
 from jepakit.methods.agree import settle, square_size
 from jepakit.nn import MaskedPredictor, Target, ViT, ViTConfig
 from jepakit.types import Hidden, Prediction, Samples, require
-from jepakit.views import AnyPreprocess, AnyViews, Augment, SeriesPreprocess, TablePreprocess
+from jepakit.views import AnyPreprocess, AnyViews, Augment, Incomplete
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,15 +125,14 @@ class MaskedMethod(HideThenEncode):
         a row count by how they differ from those of a usual row at their places: a plain mean would move with which
         are there. Windows of which nothing was measured, and images, are pooled as they are.
         """
-        if tokens or not isinstance(self.preprocess, TablePreprocess | SeriesPreprocess):
+        if tokens or not isinstance(self.preprocess, Incomplete):
             return super().encode(x, tokens=tokens)
-        measured = F.max_pool2d(x[:, 1:2].float(), self.config.encoder.patch_size).flatten(1) > 0
-        measured |= ~measured.any(dim=1, keepdim=True)
+        measured = self.preprocess.measured(x, self.config.encoder.patch_size)
         if bool(measured.all()):
             return super().encode(x)
-        usual = x.new_zeros(measured.shape[1], self.config.encoder.dim)
-        if isinstance(self.preprocess, TablePreprocess):
-            usual = self.encoder(self.preprocess.usual.to(x))[0]
+        example = self.preprocess.usual
+        none = x.new_zeros(measured.shape[1], self.config.encoder.dim)
+        usual = none if example is None else self.encoder(example.to(x))[0]
         z = x.new_zeros(len(x), self.config.encoder.dim)
         num_measured = measured.sum(dim=1)
         for num in num_measured.unique().tolist():  # samples of which as many patches are there fit into one batch

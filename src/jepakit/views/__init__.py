@@ -16,6 +16,7 @@ from jepakit.views.corrupt_signals import corrupt_series as corrupt_series
 from jepakit.views.corrupt_signals import corrupt_sounds as corrupt_sounds
 from jepakit.views.corrupt_tables import TABLE_CORRUPTIONS as TABLE_CORRUPTIONS
 from jepakit.views.corrupt_tables import corrupt_table as corrupt_table
+from jepakit.views.incomplete import Incomplete as Incomplete
 from jepakit.views.mel import MelPreprocess as MelPreprocess
 from jepakit.views.mel import WavePreprocess as WavePreprocess
 from jepakit.views.multicrop import MultiCrop as MultiCrop

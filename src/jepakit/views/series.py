@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from jepakit.types import require
+from jepakit.views.incomplete import Incomplete
 from jepakit.views.preprocess import per_channel
 
 _SHOWN = 3.0
@@ -22,7 +23,7 @@ _INK, _PAPER = 40, (255, 238)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeriesPreprocess:
+class SeriesPreprocess(Incomplete):
     """Normalise windows, and say beside each value whether it was measured: two planes of channels by moments.
 
     Args:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from jepakit.random import Stream
 from jepakit.types import require
+from jepakit.views.incomplete import Incomplete
 from jepakit.views.preprocess import constants
 from jepakit.views.view import View
 
@@ -21,7 +22,7 @@ _SHOWN = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class TablePreprocess:
+class TablePreprocess(Incomplete):
     """Scale numbers by what training saw, tell categories apart, say what was measured, and put [REG] before all.
 
     A number becomes asinh((x - center) / scale): about linear near the center, and logarithmic far away, so that one
