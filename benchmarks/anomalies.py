@@ -6,11 +6,11 @@
 DATA holds etth1.csv. Stretches of the part are drawn, each with a judged window of 48 hours in its middle, where one
 channel is changed (`jepakit.evaluation.injected`): a spike, a level shift, a frozen sensor, a lost correlation. An arm
 scores the window with and without the change; its number is the area under the ROC curve over all of them, with a
-bootstrap over weeks. Arms: I-JEPA; a model of the same encoder and budget that predicts values; I-JEPA without
-training; a rolling z-score; the change over a few hours; the change over days. Each arm has six settings, of which the
-development part chooses one by the mean over kinds and seeds; `--final` takes those in CHOSEN. A seed is that of a
-training, of the stretches and of what is injected. Printed is the mean over seeds, between the lowest and the highest
-end of their intervals. A line of JSON for each seed ends it.
+bootstrap over weeks. Arms: the recipe `series-watch`, which predicts values; I-JEPA with its encoder, views and budget,
+trained and untrained; a rolling z-score; the change over a few hours; the change over days. Each arm has six settings,
+of which the development part chooses one by the mean over kinds and seeds; `--final` takes those in CHOSEN. A seed is
+that of a training, of the stretches and of what is injected. Printed is the mean over seeds, between the lowest and the
+highest end of their intervals. A line of JSON for each seed ends it.
 """
 
 import argparse
@@ -96,9 +96,12 @@ def windows_of(part: Record, num: int, length: int, seed: int) -> Windows:
     return Windows(values, elsewhere, torch.stack((first, first + JUDGED), dim=1), (begin + first) // WEEK)
 
 
-def recipe_for(name: str, args: argparse.Namespace) -> SignalRecipe:
-    """Return a recipe on ETTh1: sizes, steps and batches as asked for."""
-    recipe: Any = find_recipe(name)()
+def recipe_for(arm: str, args: argparse.Namespace) -> SignalRecipe:
+    """Return an arm's recipe on ETTh1: sizes, steps and batches as asked for; that of I-JEPA with the other's views."""
+    recipe: Any = find_recipe("series-watch")()
+    if arm == "I-JEPA":
+        method: Any = find_recipe("series-ijepa")().method
+        recipe = replace(recipe, method=replace(method, encoder=recipe.method.encoder, augment=recipe.method.augment))
     training = replace(
         recipe.training,
         num_steps=args.steps,
@@ -181,12 +184,12 @@ def scored(arm: Arm, windows: Windows, seed: int) -> dict[str, dict[str, Scores]
 
 def report(args: argparse.Namespace) -> dict[str, Any]:
     """Train what is missing, score every arm, and return all numbers of one seed."""
-    recipe = recipe_for("series-ijepa", args)
+    recipe = recipe_for("I-JEPA", args)
     record = record_of(recipe.data)
     parts = {name: part_of(recipe.data, record, name) for name in ("train", "dev", "test")}
     methods: dict[str, Any] = {}
-    for arm, name in (("I-JEPA", "series-ijepa"), ("values", "series-values")):
-        trained = train(recipe_for(name, args), args.out / str(args.seed) / name, Lines())
+    for arm in ("I-JEPA", "values"):
+        trained = train(recipe_for(arm, args), args.out / str(args.seed) / arm, Lines())
         trained.result.require_whole()
         methods[arm] = trained.method.eval()
     starts = range(0, len(parts["train"]) - args.length, args.length // 4)

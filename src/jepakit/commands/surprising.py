@@ -41,7 +41,7 @@ def surprise(
 ) -> dict[str, Any]:
     """Mark the moments that surprise a run's model, write surprise.json, and rebuild report.html.
 
-    A run in a world looks at a recording, a run on a record (`series-ijepa`) at a record of the same channels, a run on
+    A run in a world looks at a recording, a run on a record (`series-watch`) at a record of the same channels, a run on
     sounds at a sound.
 
     Args:

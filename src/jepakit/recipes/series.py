@@ -1,9 +1,11 @@
 """Recipes for time series: a window is laid out as channels by moments, and a small transformer reads its patches.
 
 `--data.train` names the record; sizes follow it. All share encoder, mask and number of windows seen, and differ in
-what is to be predicted. Half of the views have a gap, and half lack channels.
+what is to be predicted. Half of the views have a gap, and half lack channels. One is for watching a record instead:
+what makes embeddings serve forecasts and gaps makes it find less.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from jepakit.masking import FutureMask, RandomMask
@@ -31,12 +33,14 @@ _SHARED: dict[str, Any] = {
 }
 
 
-def _recipe(name: str, method: ImageMethodConfig, num_steps: int = 1500) -> SignalRecipe:
+def _recipe(
+    name: str, method: ImageMethodConfig, length: int = _LENGTH, num_steps: int = 1500, batch_size: int = 128
+) -> SignalRecipe:
     return SignalRecipe(
         recipe=name,
         method=method,
-        data=SeriesData(train="record.csv", length=_LENGTH),
-        training=small_training(num_steps, 128, num_workers=0),
+        data=SeriesData(train="record.csv", length=length),
+        training=small_training(num_steps, batch_size, num_workers=0),
     )
 
 
@@ -61,3 +65,10 @@ def series_future() -> SignalRecipe:
 def series_values() -> SignalRecipe:
     """Learn a record by predicting the hidden values themselves: the arm without embeddings."""
     return _recipe("series-values", PixelsConfig(**_SHARED, standardise=False))
+
+
+def series_watch() -> SignalRecipe:
+    """Learn what is ordinary in a record, so as to be surprised: hidden values of short windows that lack nothing."""
+    whole = {"encoder": replace(_VIT, stem="cosine"), "augment": SignalViews(preprocess=_PREPROCESS)}
+    method = PixelsConfig(**_SHARED | whole, standardise=False)
+    return _recipe("series-watch", method, length=96, num_steps=1000, batch_size=64)

@@ -30,6 +30,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "series-ijepa-sigreg": series.series_ijepa_sigreg,
     "series-future": series.series_future,
     "series-values": series.series_values,
+    "series-watch": series.series_watch,
     "table-ijepa": tables.table_ijepa,
     "table-values": tables.table_values,
     "audio-transform": audio.audio_transform,
