@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from jepakit.data import ParquetAudio, Subset
+from jepakit.data import ParquetAudio, Subset, places_in_whole, whole_of
 from jepakit.data.record import Record, Seconds
 from jepakit.evaluation.anomalies import Seen, calibrate_patches
 from jepakit.evaluation.detection import Scores, auroc
@@ -100,11 +100,8 @@ def recipe_for(name: str, args: argparse.Namespace) -> SignalRecipe:
 
 def strung(source: Any, seed: int) -> tuple[Float[Tensor, "n t"], list[str]]:
     """Return recordings of one speaker's sounds, each used once, and their speakers."""
-    index = torch.arange(len(source))
-    whole = source
-    while isinstance(whole, Subset):
-        index, whole = whole.indices[index], whole.source
-    speakers = cast(ParquetAudio, whole).values("speaker")
+    index = places_in_whole(source, torch.arange(len(source)))
+    speakers = cast(ParquetAudio, whole_of(source)).values("speaker")
     found: list[Tensor] = []
     of: list[str] = []
     for speaker in sorted(set(speakers)):

@@ -27,7 +27,9 @@ from jepakit.data import (
     Unreadable,
     open_source,
     overlooked,
+    places_in_whole,
     to_uint8,
+    whole_of,
 )
 from jepakit.types import UserError
 
@@ -432,6 +434,14 @@ def test_opening_says_what_is_wrong_with_a_path(tmp_path: Path, mixed_folder: Pa
 def test_a_folder_of_images_with_a_table_beside_them_is_a_folder(mixed_folder: Path) -> None:
     write_parquet(mixed_folder / "metadata.parquet")
     assert isinstance(open_source(mixed_folder), Folder)
+
+
+def test_places_in_a_part_of_a_part_are_told_in_the_whole() -> None:
+    whole = Arrays(torch.zeros(9, 1, 2, 2, dtype=torch.uint8))
+    part = Subset(Subset(whole, [8, 6, 4, 2]), [3, 0, 1])
+    assert whole_of(part) is whole
+    assert places_in_whole(part, torch.tensor([2, 0])).tolist() == [6, 2]
+    assert places_in_whole(whole, torch.tensor([5])).tolist() == [5]
 
 
 def test_a_subset_shows_the_chosen_images() -> None:

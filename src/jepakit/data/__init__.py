@@ -49,6 +49,7 @@ from jepakit.data.source import Skipped as Skipped
 from jepakit.data.source import Source as Source
 from jepakit.data.source import Subset as Subset
 from jepakit.data.source import Unreadable as Unreadable
+from jepakit.data.source import places_in_whole as places_in_whole
 from jepakit.data.source import whole_of as whole_of
 from jepakit.data.table import Table as Table
 from jepakit.data.table import TableSource as TableSource

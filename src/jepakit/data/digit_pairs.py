@@ -22,7 +22,7 @@ from jepakit.data.clips import ClipForm, VideoDecoder
 from jepakit.data.decoder import Decoded
 from jepakit.data.memory import Digits
 from jepakit.data.moving_digits import Motion, bounced, weights
-from jepakit.data.source import Subset, whole_of
+from jepakit.data.source import Subset, places_in_whole, whole_of
 from jepakit.random import Stream
 from jepakit.types import require
 
@@ -208,9 +208,7 @@ class DigitClipDecoder(VideoDecoder):
         """Return the clips of these samples, at any step the same."""
         if not ids:
             return self.void(0), [], []
-        numbers, source = torch.tensor(ids, dtype=torch.long), self.source
-        while isinstance(source, Subset):
-            numbers, source = source.indices[numbers], source.source
+        numbers = places_in_whole(self.source, torch.tensor(ids, dtype=torch.long))
         frames = self._whole.pairs.frames(self._whole.ids[numbers], self.form.num_frames)
         return frames.expand(-1, -1, self.form.channels, -1, -1).contiguous(), ids, []
 

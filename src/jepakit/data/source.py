@@ -103,6 +103,13 @@ def whole_of(source: Any) -> Any:
     return source
 
 
+def places_in_whole(source: Any, numbers: Int[Tensor, " k"]) -> Int[Tensor, " k"]:
+    """Return the places in the whole (`whole_of`) of some samples of a source that may be a part of a part of it."""
+    while isinstance(source, Subset):
+        numbers, source = source.indices[numbers], source.source
+    return numbers
+
+
 class Subset:
     """Show some samples of a source, in the order given; ids and labels count within the subset.
 

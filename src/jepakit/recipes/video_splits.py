@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Int
-from torch import Tensor
 
 from jepakit.data import (
     Decoder,
@@ -19,6 +17,7 @@ from jepakit.data import (
     VideoFolder,
     VideoWindows,
     open_videos,
+    places_in_whole,
     whole_of,
 )
 from jepakit.recipes.data import VideoData
@@ -101,7 +100,4 @@ def _opened_folder(data: VideoData, labels: bool | str) -> VideoFolder | FrameFo
 
 def _windows_of(part: Any, windows: VideoWindows) -> Subset:
     """Return all windows of the videos of a part."""
-    numbers: Int[Tensor, " k"] = all_of(part)
-    while isinstance(part, Subset):
-        numbers, part = part.indices[numbers], part.source
-    return Subset(windows, windows.of(numbers))
+    return Subset(windows, windows.of(places_in_whole(part, all_of(part))))
